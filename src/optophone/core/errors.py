@@ -1,0 +1,36 @@
+"""Plain errors: one line that names what was wrong and how to mend it.
+
+Whatever a user can do wrong raises one of these; the command line prints the message alone and exits with status 2.
+"""
+
+
+class OptophoneError(Exception):
+    """Something a user can mend. The message is one line that names the thing and the fix."""
+
+
+class PictureError(OptophoneError):
+    """A picture that cannot be read, or is over a limit."""
+
+
+class AudioError(OptophoneError):
+    """Sound that cannot be read or written."""
+
+
+class TextError(OptophoneError):
+    """Text that cannot be spoken: empty, or too long."""
+
+
+class VocabularyError(OptophoneError):
+    """A symbol that the vocabulary lacks, or a vocabulary file that is no vocabulary."""
+
+
+class BundleError(OptophoneError):
+    """A bundle that is incomplete, damaged, or does not fit the parts around it."""
+
+
+class DataError(OptophoneError):
+    """A data set whose layout or manifest is not as documented."""
+
+
+class ConfigurationError(OptophoneError):
+    """A configuration with an unknown key or a value of the wrong type."""

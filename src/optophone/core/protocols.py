@@ -1,0 +1,111 @@
+"""The five kinds of parts and what they exchange.
+
+A part is anything with these methods: a PyTorch model wrapped for evaluation, an ONNX Runtime session, or somebody
+else's model behind an adapter. All arrays are NumPy; symbols are ids of the part's own vocabulary.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from optophone.core.mel import MelSpec
+from optophone.core.search import SearchConfig
+from optophone.core.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Caption:
+    """One description of a picture, as symbols.
+
+    Args:
+        ids: symbols of the captioner's vocabulary, without start and end.
+        log_prob: natural logarithm of the probability of the whole sequence, end included.
+        confidence: 0..1, how sure the captioner is (see the bundle's card for what it was calibrated on).
+        attention: (S, rows, columns) where each symbol looked, summing to about 1 per symbol, or None.
+    """
+
+    ids: tuple[int, ...]
+    log_prob: float
+    confidence: float
+    attention: np.ndarray | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class SpokenMel:
+    """The spectrogram of an utterance.
+
+    Args:
+        mel: (M, T) natural-log magnitude, laid out by the part's `MelSpec`.
+        alignment: (T', S) attention over the symbols per decoder step, or None.
+        stopped: whether the model ended by itself; False when the length cap cut it off.
+    """
+
+    mel: np.ndarray
+    alignment: np.ndarray | None = field(default=None, repr=False)
+    stopped: bool = True
+
+
+class Captioner(Protocol):
+    """Picture → symbols (words, characters, phones or units)."""
+
+    vocabulary: Vocabulary
+
+    def caption(self, picture: np.ndarray, search: SearchConfig) -> list[Caption]:
+        """Describe `picture` (H, W, 3) uint8 RGB; `search.n_results` captions, best first."""
+        ...
+
+
+class AcousticModel(Protocol):
+    """Symbols → mel."""
+
+    vocabulary: Vocabulary
+    mel_spec: MelSpec
+
+    def mel(self, ids: np.ndarray) -> SpokenMel:
+        """Speak `ids` (S,) of `vocabulary`."""
+        ...
+
+    def stream(self, ids: np.ndarray) -> Iterator[np.ndarray]:
+        """The same mel in chunks (M, t), the first one early."""
+        ...
+
+
+class Vocoder(Protocol):
+    """Mel → wave."""
+
+    mel_spec: MelSpec
+
+    def wave(self, mel: np.ndarray) -> np.ndarray:
+        """Wave (N,) float32 in -1..1 of `mel` (M, T)."""
+        ...
+
+    def stream(self, mels: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Waves (n,) for chunks (M, t) as they come; together as long as `wave` of the joined mel."""
+        ...
+
+
+class UnitEncoder(Protocol):
+    """Wave → units."""
+
+    vocabulary: Vocabulary
+    sample_rate: int
+
+    def units(self, wave: np.ndarray) -> np.ndarray:
+        """Units (S,) int64 of `wave` (N,) float32 at `sample_rate`, one per frame, runs not collapsed."""
+        ...
+
+
+class DirectModel(Protocol):
+    """Picture → mel in one network."""
+
+    mel_spec: MelSpec
+
+    def mel(self, picture: np.ndarray) -> SpokenMel:
+        """Speak what is in `picture` (H, W, 3) uint8 RGB."""
+        ...
+
+    def stream(self, picture: np.ndarray) -> Iterator[np.ndarray]:
+        """The same mel in chunks (M, t), the first one early."""
+        ...

@@ -1,0 +1,33 @@
+"""What every test shares: one seed, one torch thread, and the way to the data sets beside the project."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Several threads beside other processes make tiny models slower, and sums differ with the split."""
+    try:
+        import torch
+    except ImportError:  # the runtime's tests run without torch
+        return
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder with the real data sets: OPTOPHONE_SHARED, or `shared` beside the project; the test skips without."""
+    folder = Path(os.environ.get("OPTOPHONE_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip("the real data sets are not beside the project (set OPTOPHONE_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def parity_fixtures() -> Path:
+    """The folder with the numerical references of the original implementations."""
+    return Path(os.environ.get("OPTOPHONE_PARITY_FIXTURES", ROOT / "tests/parity/fixtures"))
