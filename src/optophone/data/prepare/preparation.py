@@ -1,0 +1,86 @@
+"""The frame around every preparation: begun once, continued after an interruption, finished with dataset.json."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optophone.core.errors import DataError
+from optophone.data.manifest import DATASET_FILE, Dataset, read_dataset, write_atomically, write_dataset
+
+REQUEST_FILE = "preparing.json"
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What was asked for: data set `name` from `source` into `out` with `options` (plain JSON-able values)."""
+
+    name: str
+    source: Path
+    out: Path
+    options: Mapping[str, Any]
+
+    def begin(self) -> Dataset | None:
+        """Make `out` ready; returns the data set where it is finished already.
+
+        Raises:
+            DataError: `source` is no folder, or `out` holds something else: foreign files, another data set, or the
+                same one from another source or with other options.
+        """
+        if not self.source.is_dir():
+            raise DataError(f"{self.source}: not a folder; give the folder of the unpacked {self.name} data set.")
+        self._create_folder()
+        for name in (DATASET_FILE, REQUEST_FILE):
+            if (self.out / name).is_file():
+                self._compare(self.out / name)
+                break
+        else:
+            if any(self.out.iterdir()):
+                raise DataError(f"{self.out}: not empty and no prepared data set; choose another folder.")
+            write_atomically(self.out / REQUEST_FILE, (json.dumps(self._request(), indent=2) + "\n").encode())
+        return read_dataset(self.out) if (self.out / DATASET_FILE).is_file() else None
+
+    def finish(
+        self, splits: Sequence[str], layout: str, licence: str, roots: Mapping[str, str | Path] | None = None
+    ) -> Dataset:
+        """Write dataset.json: from now on the folder counts as finished."""
+        dataset = write_dataset(
+            self.out,
+            self.name,
+            splits=splits,
+            options=self.options,
+            source=str(self.source.resolve()),
+            layout=layout,
+            licence=licence,
+            roots=roots,
+        )
+        (self.out / REQUEST_FILE).unlink(missing_ok=True)
+        return dataset
+
+    def _create_folder(self) -> None:
+        if self.out.exists() and not self.out.is_dir():
+            raise DataError(f"{self.out}: a file is in the way; choose another folder.")
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{self.out}: cannot make this folder ({error.strerror}).") from None
+
+    def _request(self) -> dict[str, Any]:
+        return {"name": self.name, "source": str(self.source.resolve()), "options": dict(self.options)}
+
+    def _compare(self, path: Path) -> None:
+        """Refuse to mix two preparations in one folder; the message names both."""
+        try:
+            there = json.loads(path.read_bytes())
+            found = {"data set": there["name"], "source": there["source"], **there["options"]}
+        except (ValueError, KeyError, TypeError):
+            raise DataError(f"{path}: damaged; delete the folder and prepare again.") from None
+        asked = {"data set": self.name, "source": str(self.source.resolve()), **self.options}
+        differences = [
+            f"{key} {found.get(key)!r} there, {asked.get(key)!r} asked for"
+            for key in dict.fromkeys([*found, *asked])
+            if found.get(key) != asked.get(key)
+        ]
+        if differences:
+            raise DataError(f"{self.out}: prepared differently ({'; '.join(differences)}); choose another folder.")
