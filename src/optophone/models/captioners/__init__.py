@@ -1,0 +1,16 @@
+"""Captioners: regions of a picture → symbols (words, characters, phones or units)."""
+
+from optophone.models.captioners.captioner import CaptionDecoder, Captioner
+from optophone.models.captioners.output import CaptionerOutput
+from optophone.models.captioners.show_attend_tell import ShowAttendTell, ShowAttendTellConfig
+from optophone.models.captioners.transformer import TransformerCaptioner, TransformerCaptionerConfig
+
+__all__ = [
+    "CaptionDecoder",
+    "Captioner",
+    "CaptionerOutput",
+    "ShowAttendTell",
+    "ShowAttendTellConfig",
+    "TransformerCaptioner",
+    "TransformerCaptionerConfig",
+]

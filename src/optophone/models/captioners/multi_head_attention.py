@@ -1,0 +1,62 @@
+"""Multi-head attention whose keys and values are made apart from the query, so that they can be kept."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from optophone.core.errors import ConfigurationError
+
+
+class MultiHeadAttention(nn.Module):
+    """Scaled dot-product attention in several heads (Vaswani et al. 2017, section 3.2).
+
+    Keys and values have no bias: softmax does not see the one, and the output's bias holds the other.
+
+    Raises:
+        ConfigurationError: dim is not a multiple of n_heads.
+    """
+
+    def __init__(self, dim: int, n_heads: int) -> None:
+        super().__init__()
+        if dim % n_heads:
+            raise ConfigurationError(f"dim {dim} is not a multiple of n_heads {n_heads}.")
+        self.n_heads = n_heads
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim, bias=False)
+        self.output = nn.Linear(dim, dim)
+
+    def keys_values(self, x: Tensor) -> Tensor:
+        """Keys and values (B, 2, K, D) of x (B, K, D)."""
+        return torch.stack(self.key_value(x).chunk(2, -1), 1)
+
+    def forward(self, x: Tensor, keys_values: Tensor, bias: Tensor | None = None, causal: bool = False) -> Tensor:
+        """What x (B, Q, D) finds in keys_values (B, 2, K, D), by the fast kernel.
+
+        Args:
+            x: (B, Q, D).
+            keys_values: (B, 2, K, D).
+            bias: (B, K) added to the scores, or None.
+            causal: position i sees positions 0..i only; Q = K.
+        """
+        keys, values = self._heads(keys_values).unbind(1)
+        mask = None if bias is None else bias[:, None, None].to(keys.dtype)
+        found = F.scaled_dot_product_attention(self._heads(self.query(x)), keys, values, mask, is_causal=causal)
+        return self.output(self._join(found))
+
+    def with_weights(self, x: Tensor, keys_values: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As `forward`, and the weights (B, Q, K) averaged over the heads."""
+        queries = self._heads(self.query(x))
+        keys, values = self._heads(keys_values).unbind(1)
+        scores = (queries @ keys.transpose(-1, -2)).float() * queries.shape[-1] ** -0.5
+        if bias is not None:
+            scores = scores + bias[:, None, None]
+        weights = scores.softmax(-1)
+        return self.output(self._join(weights.to(values.dtype) @ values)), weights.mean(1)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(..., K, D) as (..., heads, K, D / heads)."""
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(-2, -3)
+
+    def _join(self, x: Tensor) -> Tensor:
+        """(B, heads, Q, D / heads) as (B, Q, D)."""
+        return x.transpose(1, 2).flatten(2)

@@ -1,0 +1,17 @@
+"""What every captioner decoder returns when it is taught with known captions."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class CaptionerOutput(NamedTuple):
+    """Scores of every next symbol, and where the decoder looked.
+
+    Args:
+        logits: (B, S, V) unnormalised scores of the symbol that follows each input symbol.
+        attention: (B, S, R) weights over the regions per input symbol, summing to 1 over R.
+    """
+
+    logits: Tensor
+    attention: Tensor
