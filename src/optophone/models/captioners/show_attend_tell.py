@@ -174,7 +174,8 @@ class ShowAttendTell(nn.Module):
         n_pictures, n_regions, attention_dim = memory.keys.shape
         query = query.reshape(n_pictures, -1, 1, attention_dim)
         compared = (memory.keys.unsqueeze(1) + query).relu_()
-        scores = self.score(compared).squeeze(-1).float() + memory.bias.unsqueeze(1)
+        # A product with a vector, not a linear layer with one output: its gradient is far cheaper.
+        scores = (compared @ self.score.weight[0]).float() + memory.bias.unsqueeze(1)
         attention = scores.softmax(-1)
         context = attention @ memory.regions
         return context.reshape(-1, memory.regions.shape[-1]), attention.reshape(-1, n_regions)

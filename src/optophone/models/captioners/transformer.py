@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from optophone.core.errors import ConfigurationError
 from optophone.models.captioners.multi_head_attention import MultiHeadAttention
 from optophone.models.captioners.output import CaptionerOutput
-from optophone.models.captioners.region_mask import region_bias
+from optophone.models.captioners.region_mask import EXCLUDED, region_bias
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """x (B, R, D) with every region informed of the others; bias (B, R) keeps padding out."""
+        """x (B, R, D) with every region informed of the others; bias (B, 1, R) keeps padding out."""
         normed = self.attention_norm(x)
-        x = x + self.dropout(self.attention(normed, self.attention.keys_values(normed), bias))
+        x = x + self.dropout(self.attention(normed, self.attention.keys_values(normed), bias)[0])
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
 
 
@@ -99,37 +99,33 @@ class DecoderLayer(nn.Module):
         self.feed_forward = FeedForward(config.dim, config.feed_forward_dim)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, cross: Tensor, bias: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, causal: Tensor, cross: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """Whole captions at once.
 
         Args:
             x: (B·C, S, D) symbols.
+            causal: (S, S) bias that hides later symbols.
             cross: (B, 2, R, D) keys and values of the regions.
-            bias: (B, R) or None.
-            weights: whether the cross-attention's weights are wanted.
+            bias: (B, 1, R) or None.
 
         Returns:
-            (B·C, S, D) and the weights (B·C, S, R) or None.
+            (B·C, S, D) and where each symbol looked (B·C, S, R).
         """
         normed = self.self_norm(x)
-        x = x + self.dropout(self.self_attention(normed, self.self_attention.keys_values(normed), causal=True))
+        x = x + self.dropout(self.self_attention(normed, self.self_attention.keys_values(normed), causal)[0])
         # The captions of a picture ask its regions together: nothing of the picture is repeated.
         queries = self.cross_norm(x).reshape(cross.shape[0], -1, x.shape[-1])
-        attention = None
-        if weights:
-            found, attention = self.cross_attention.with_weights(queries, cross, bias)
-            attention = attention.reshape(*x.shape[:2], -1)
-        else:
-            found = self.cross_attention(queries, cross, bias)
+        found, attention = self.cross_attention(queries, cross, bias)
         x = x + self.dropout(found.reshape(x.shape))
-        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), attention
+        x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        return x, attention.reshape(*x.shape[:2], -1)
 
     def step(self, x: Tensor, past: Tensor, cross: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One symbol x (N, 1, D) after past (N, 2, S, D): its outcome, past (N, 2, S+1, D), weights (N, 1, R)."""
         normed = self.self_norm(x)
         past = torch.cat([past, self.self_attention.keys_values(normed)], 2)
-        x = x + self.self_attention.with_weights(normed, past)[0]
-        found, attention = self.cross_attention.with_weights(self.cross_norm(x), cross, bias)
+        x = x + self.self_attention(normed, past)[0]
+        found, attention = self.cross_attention(self.cross_norm(x), cross, bias)
         x = x + found
         return x + self.feed_forward(self.feed_forward_norm(x)), past, attention
 
@@ -200,13 +196,12 @@ class TransformerCaptioner(nn.Module):
                 f"Captions of {n_symbols} symbols need max_length {n_symbols}, not {self.config.max_length}."
             )
         encoded = self._encode(regions, regions_mask)
-        bias = None if regions_mask is None else region_bias(regions, regions_mask)
+        bias = None if regions_mask is None else region_bias(regions, regions_mask).unsqueeze(1)
+        causal = torch.full((n_symbols, n_symbols), EXCLUDED, device=ids.device).triu(1)
         x = self.dropout(self.embedding(ids) + self.positions.weight[:n_symbols])
-        attention = None
-        for i, layer in enumerate(self._decoder_layers()):
-            last = i == self.config.n_layers - 1
-            x, attention = layer(x, layer.cross_attention.keys_values(encoded), bias, last)
-        assert attention is not None
+        attention = x
+        for layer in self._decoder_layers():
+            x, attention = layer(x, causal, layer.cross_attention.keys_values(encoded), bias)
         return CaptionerOutput(self.output(self.dropout(self.norm(x))), attention)
 
     def begin(self, regions: Tensor, regions_mask: Tensor | None) -> tuple[TransformerMemory, TransformerState]:
@@ -243,7 +238,7 @@ class TransformerCaptioner(nn.Module):
         following = []
         attention = bias
         for i, layer in enumerate(self._decoder_layers()):
-            x, past, attention = layer.step(x, pasts[:, i], crosses[:, i], bias)
+            x, past, attention = layer.step(x, pasts[:, i], crosses[:, i], bias.unsqueeze(1))
             following.append(past)
         log_probs = self.output(self.norm(x)).squeeze(1).float().log_softmax(-1)
         return log_probs, attention.squeeze(1), TransformerState(torch.stack(following, 1), position + 1)
@@ -256,7 +251,7 @@ class TransformerCaptioner(nn.Module):
         x = self.region_norm(self.region_projection(self.region_dropout(regions)))
         if self.config.grid is not None:
             x = x + self._positions_of_regions(self.config.grid, regions.shape[1])
-        bias = None if regions_mask is None else region_bias(regions, regions_mask)
+        bias = None if regions_mask is None else region_bias(regions, regions_mask).unsqueeze(1)
         for layer in self.encoder_layers:
             x = layer(x, bias)
         return self.memory_norm(x)
