@@ -14,29 +14,35 @@ from torch import Tensor
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.models.captioners.show_attend_tell import ShowAttendTell, ShowAttendTellConfig
 
-KEYS = (
-    "attention.encoder_att.weight",
-    "attention.encoder_att.bias",
-    "attention.decoder_att.weight",
-    "attention.decoder_att.bias",
-    "attention.full_att.weight",
-    "attention.full_att.bias",
-    "embedding.weight",
-    "decode_step.weight_ih",
-    "decode_step.weight_hh",
-    "decode_step.bias_ih",
-    "decode_step.bias_hh",
-    "init_h.weight",
-    "init_h.bias",
-    "init_c.weight",
-    "init_c.bias",
-    "f_beta.weight",
-    "f_beta.bias",
-    "fc.weight",
-    "fc.bias",
-)
 WHAT = "Show-Attend-and-Tell"
 DEFAULT_DROPOUT = 0.5
+
+
+def _shapes(config: ShowAttendTellConfig) -> dict[str, tuple[int, ...]]:
+    """The original's tensors and their shapes."""
+    attention, embedding, regions = config.attention_dim, config.embedding_dim, config.region_dim
+    hidden, gates = config.hidden_dim, 4 * config.hidden_dim
+    return {
+        "attention.encoder_att.weight": (attention, regions),
+        "attention.encoder_att.bias": (attention,),
+        "attention.decoder_att.weight": (attention, hidden),
+        "attention.decoder_att.bias": (attention,),
+        "attention.full_att.weight": (1, attention),
+        "attention.full_att.bias": (1,),
+        "embedding.weight": (config.n_symbols, embedding),
+        "decode_step.weight_ih": (gates, embedding + regions),
+        "decode_step.weight_hh": (gates, hidden),
+        "decode_step.bias_ih": (gates,),
+        "decode_step.bias_hh": (gates,),
+        "init_h.weight": (hidden, regions),
+        "init_h.bias": (hidden,),
+        "init_c.weight": (hidden, regions),
+        "init_c.bias": (hidden,),
+        "f_beta.weight": (regions, hidden),
+        "f_beta.bias": (regions,),
+        "fc.weight": (config.n_symbols, hidden),
+        "fc.bias": (config.n_symbols,),
+    }
 
 
 def load_sat(state_dict: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> ShowAttendTell:
@@ -51,14 +57,19 @@ def load_sat(state_dict: Mapping[str, Tensor], config: Mapping[str, Any] | None 
         BundleError: a key is missing or unexpected, or a tensor has the wrong shape.
         ConfigurationError: an unknown option, or a size that the tensors contradict.
     """
-    weights = _checked(state_dict)
+    weights = {name.removeprefix("module."): torch.as_tensor(tensor) for name, tensor in state_dict.items()}
+    names = _shapes(ShowAttendTellConfig(n_symbols=1))
+    missing, unexpected = [name for name in names if name not in weights], sorted(set(weights) - set(names))
+    if missing or unexpected:
+        parts = [f"missing {', '.join(missing)}"] if missing else []
+        parts += [f"unexpected {', '.join(unexpected)}"] if unexpected else []
+        raise BundleError(f"{WHAT} checkpoint: {'; '.join(parts)}.")
     model = ShowAttendTell(_configuration(weights, config or {}))
-    ours = _ours(weights)
-    for name, expected in model.state_dict().items():
-        if ours[name].shape != expected.shape:
-            found, wanted = tuple(ours[name].shape), tuple(expected.shape)
-            raise BundleError(f"{WHAT} checkpoint: {name} is {found}, the rest needs {wanted}.")
-    model.load_state_dict(ours, strict=True)
+    for name, shape in _shapes(model.config).items():
+        if weights[name].shape != shape:
+            found = tuple(weights[name].shape)
+            raise BundleError(f"{WHAT} checkpoint: {name} is {found}, the other tensors need {shape}.")
+    model.load_state_dict(_ours(weights), strict=True)
     return model.eval()
 
 
@@ -71,7 +82,7 @@ def sat_state_dict(model: ShowAttendTell) -> dict[str, Tensor]:
     config = model.config
     if config.deep_output or config.tied_embeddings:
         raise ConfigurationError("deep_output and tied_embeddings have no place in the original's checkpoint.")
-    ours = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    ours = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     parts = (config.attention_dim, config.region_dim, 4 * config.hidden_dim)
     query, gate, gates = ours["from_hidden.weight"].split(parts)
     query_bias, gate_bias, gates_bias = ours["from_hidden.bias"].split(parts)
@@ -85,29 +96,16 @@ def sat_state_dict(model: ShowAttendTell) -> dict[str, Tensor]:
         *(first, first_bias, first_cell, first_cell_bias),
         *(gate, gate_bias, ours["output.weight"], ours["output.bias"]),
     )
-    return dict(zip(KEYS, tensors, strict=True))
-
-
-def _checked(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under the original's bare names, none missing and none left over."""
-    weights = {name.removeprefix("module."): torch.as_tensor(tensor) for name, tensor in state_dict.items()}
-    missing = [name for name in KEYS if name not in weights]
-    unexpected = sorted(set(weights) - set(KEYS))
-    if missing or unexpected:
-        parts = [f"missing {', '.join(missing)}"] if missing else []
-        parts += [f"unexpected {', '.join(unexpected)}"] if unexpected else []
-        raise BundleError(f"{WHAT} checkpoint: {'; '.join(parts)}.")
-    for name in KEYS:
-        n_axes = 2 if name.split(".")[-1].startswith("weight") else 1
-        if weights[name].ndim != n_axes:
-            raise BundleError(f"{WHAT} checkpoint: {name} has {weights[name].ndim} axes, not {n_axes}.")
-    return weights
+    return {name: tensor.clone() for name, tensor in zip(_shapes(config), tensors, strict=True)}
 
 
 def _configuration(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> ShowAttendTellConfig:
     """Sizes off the tensors; `config` is checked against them and gives the dropout."""
     options = dict(config.get("DecoderWithAttention", config))
     dropout = options.pop("dropout", DEFAULT_DROPOUT)
+    for name in ("embedding.weight", "attention.encoder_att.weight", "decode_step.weight_hh"):
+        if weights[name].ndim != 2:
+            raise BundleError(f"{WHAT} checkpoint: {name} has {weights[name].ndim} axes, not 2.")
     vocab_size, embed_dim = weights["embedding.weight"].shape
     attention_dim, encoder_dim = weights["attention.encoder_att.weight"].shape
     sizes = {

@@ -34,5 +34,5 @@ def doubly_stochastic_penalty(attention: Tensor, counted: Tensor) -> Tensor:
 
     Source: Xu et al. 2015, section 4.2.1, eq. 14.
     """
-    received = (attention * counted.unsqueeze(-1)).sum(1)
+    received = (attention.float() * counted.unsqueeze(-1)).sum(1)
     return (1 - received).square().mean()

@@ -222,7 +222,7 @@ class TransformerCaptioner(nn.Module):
     def step(
         self, ids: Tensor, memory: tuple[Tensor, ...], state: tuple[Tensor, ...]
     ) -> tuple[Tensor, Tensor, TransformerState]:
-        """One symbol further. Symbols after max_length share the last position.
+        """One symbol further, without dropout. Symbols after max_length share the last position.
 
         Args:
             ids: (N,) the last symbols.
