@@ -60,7 +60,7 @@ def test_silence_is_the_logarithm_of_the_floor() -> None:
 
 def test_a_tone_is_loudest_in_the_band_around_it() -> None:
     spec = MelSpec()
-    wave = 0.5 * np.sin(2 * np.pi * 1000.0 * np.arange(22050) / spec.sample_rate)
+    wave: np.ndarray = 0.5 * np.sin(2 * np.pi * 1000.0 * np.arange(22050) / spec.sample_rate)
     band = int(log_mel(wave, spec).mean(axis=1).argmax())
     frequencies = np.arange(spec.n_fft // 2 + 1) * spec.sample_rate / spec.n_fft
     filters = mel_filter_bank(spec)[band]
