@@ -60,7 +60,7 @@ def test_silence_is_the_logarithm_of_the_floor() -> None:
 
 def test_a_tone_is_loudest_in_the_band_around_it() -> None:
     spec = MelSpec()
-    wave: np.ndarray = 0.5 * np.sin(2 * np.pi * 1000.0 * np.arange(22050) / spec.sample_rate)
+    wave = 0.5 * np.sin(2 * np.pi * 1000.0 * np.arange(22050) / spec.sample_rate)
     band = int(log_mel(wave, spec).mean(axis=1).argmax())
     frequencies = np.arange(spec.n_fft // 2 + 1) * spec.sample_rate / spec.n_fft
     filters = mel_filter_bank(spec)[band]
@@ -70,7 +70,7 @@ def test_a_tone_is_loudest_in_the_band_around_it() -> None:
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 def test_istft_gives_the_wave_back(spec: MelSpec, precision: type) -> None:
-    wave = _noise(4000).astype(precision)
+    wave: np.ndarray = _noise(4000).astype(precision)
     spectrum = stft(wave, spec)
     reached = (spectrum.shape[1] - 1) * spec.hop_length
     back = istft(spectrum, spec, length=len(wave))
