@@ -1,0 +1,35 @@
+"""Optophone looks at a picture and speaks what is in it, offline and without PyTorch.
+
+    import optophone
+    describe = optophone.load()
+    describe("photo.jpg").save("photo.wav")
+
+Importing this module is free: NumPy and ONNX Runtime are imported by `load`.
+"""
+
+from os import PathLike
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optophone.pipelines import TokenPipeline
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load"]
+
+
+def load(bundle: "str | PathLike[str] | None" = None, *, threads: int | None = None) -> "TokenPipeline":
+    """Load a picture-to-speech pipeline.
+
+    Args:
+        bundle: the folder of a system bundle, the name of an embedded one, or None for the embedded default.
+        threads: processor threads to use; None takes the physical cores, at most four.
+
+    Returns:
+        A callable: `load()("photo.jpg")` is a `Spoken` with text, confidence, wave and sample_rate.
+
+    Raises:
+        BundleError: the bundle is missing, damaged, or its parts do not fit together.
+    """
+    from optophone.runtime.load import load as load_system
+
+    return load_system(bundle, threads=threads)

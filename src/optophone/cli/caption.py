@@ -1,0 +1,68 @@
+"""`optophone caption`: photos → words."""
+
+import json
+
+import click
+
+from optophone.cli import options
+from optophone.cli.options import SearchOptions
+from optophone.core.errors import OptophoneError
+
+
+@click.command("caption", no_args_is_help=True)
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@options.bundle_option
+@options.variants_option
+@options.json_option
+@options.search_options
+@options.threads_option
+@options.quiet_option
+def caption(
+    photos: tuple[str, ...],
+    bundle: str | None,
+    variants: int,
+    as_json: bool,
+    search_options: SearchOptions,
+    threads: int | None,
+    quiet: bool,
+) -> int:
+    """Describe photos in words only, or in units where the model has no words.
+
+    PHOTO is a file, or - for standard input. One bad photo does not stop the others; the exit status is then 2.
+
+    \b
+    Examples:
+      optophone caption photo.jpg
+      optophone caption *.jpg --json > captions.jsonl
+      optophone caption photo.jpg --variants 5
+      optophone caption photo.jpg --sample --temperature 0.8 --seed 3
+    """
+    from optophone.cli.messages import caption_line, report_failure
+    from optophone.cli.progress import Progress
+    from optophone.cli.sound_stream import standard_input
+    from optophone.runtime.load import load_describer
+
+    describer = load_describer(bundle, threads=threads)
+    search = search_options.apply(describer.search)
+    print_json = (lambda record: click.echo(json.dumps(record, ensure_ascii=False))) if as_json else None
+    status = 0
+    with Progress(len(photos), quiet) as progress:
+        for photo in photos:
+            try:
+                picture = standard_input() if photo == "-" else photo
+                descriptions = describer.caption(picture, variants=variants, search=search, hedge=False)
+            except OptophoneError as error:
+                status = 2
+                progress.clear()
+                report_failure(photo, error, print_json)
+                progress.advance()
+                continue
+            progress.clear()
+            if print_json:
+                found = [description.to_json() for description in descriptions]
+                print_json({"picture": photo, **found[0], "variants": found})
+            else:
+                for description in descriptions:
+                    click.echo(caption_line(description, photo if len(photos) > 1 else None))
+            progress.advance()
+    return status

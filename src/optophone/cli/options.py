@@ -1,0 +1,102 @@
+"""Options that several commands share, so that each is declared once."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from optophone.core.search import SearchConfig
+
+Command = Callable[..., Any]
+
+bundle_option = click.option(
+    "-m",
+    "--model",
+    "bundle",
+    metavar="BUNDLE",
+    help="Folder of a bundle, or the name of an embedded one (see `optophone models`).  [default: default]",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Processor threads.  [default: the cores, at most 4]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, for programs.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors beside the result.")
+speed_option = click.option(
+    "--speed", type=float, default=1.0, metavar="X", help="2 is twice as fast, same pitch; 0.25 to 4.  [default: 1]"
+)
+variants_option = click.option(
+    "--variants", type=click.IntRange(min=1), default=1, metavar="N", help="Up to N different descriptions."
+)
+format_option = click.option(
+    "--format",
+    "audio_format",
+    type=click.Choice(["wav", "flac", "ogg", "mp3"]),
+    help="Kind of sound file.  [default: by the name given to -o, else wav]",
+)
+raw_option = click.option("--raw", is_flag=True, help="Bare samples (16 bit, little-endian, mono) instead of a file.")
+play_option = click.option("--play", is_flag=True, help="Play the sound; writes a file only with -o.")
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What the user said about the search; None means: as the bundle does it."""
+
+    beam: int | None = None
+    sample: bool = False
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int | None = None
+
+    def apply(self, search: "SearchConfig") -> "SearchConfig":
+        """The bundle's `search` with these options; temperature, top-k and top-p imply sampling.
+
+        Raises:
+            ConfigurationError: a value is out of range.
+        """
+        sampling = {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
+        chosen: dict[str, Any] = {name: value for name, value in sampling.items() if value is not None}
+        if self.sample or chosen:
+            if self.beam is not None:
+                raise click.UsageError("--beam searches and --sample draws: choose one of them.")
+            chosen["method"] = "sample"
+        elif self.beam is not None:
+            chosen.update(method="beam", beam_size=self.beam)
+        if self.seed is not None:
+            chosen["seed"] = self.seed
+        return replace(search, n_results=1, **chosen)
+
+
+def search_options(command: Command) -> Command:
+    """Declare --beam, --sample and the rest, and hand them to the command as one `search_options`."""
+
+    @click.option("--beam", type=click.IntRange(min=1), metavar="N", help="Keep the N best sentences while searching.")
+    @click.option("--sample", is_flag=True, help="Draw words by chance instead of searching the likeliest.")
+    @click.option("--temperature", type=float, metavar="T", help="Sampling: above 1 bolder, below 1 safer.")
+    @click.option("--top-k", type=int, metavar="K", help="Sampling: only among the K likeliest words.")
+    @click.option("--top-p", type=float, metavar="P", help="Sampling: only among the likeliest words that sum to P.")
+    @click.option("--seed", type=int, metavar="N", help="Sampling: the same number draws the same words.")
+    @functools.wraps(command)
+    def gathered(
+        *,
+        beam: int | None,
+        sample: bool,
+        temperature: float | None,
+        top_k: int | None,
+        top_p: float | None,
+        seed: int | None,
+        **others: Any,
+    ) -> Any:
+        return command(search_options=SearchOptions(beam, sample, temperature, top_k, top_p, seed), **others)
+
+    return gathered
+
+
+def hedge_option(command: Command) -> Command:
+    """Declare --hedge/--no-hedge."""
+    return click.option(
+        "--hedge/--no-hedge", default=True, help="Speak words of doubt before an unsure description.  [default: hedge]"
+    )(command)

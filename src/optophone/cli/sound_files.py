@@ -1,0 +1,124 @@
+"""Where the sound of each input goes when it goes to files."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from optophone.core.audio import FORMATS, pcm16, write_wave
+from optophone.core.errors import AudioError
+
+
+@dataclass(frozen=True)
+class SoundFiles:
+    """One sound file per input, never on top of an input.
+
+    Args:
+        inputs: names as the user gave them.
+        output: -o, a file for one input, a folder for many; None for the current folder.
+        audio_format: --format; None takes it from the name of the file, or wav.
+        raw: write bare samples instead of a sound file.
+
+    Raises:
+        AudioError: one file for several inputs, or a format that contradicts the name.
+    """
+
+    inputs: tuple[str, ...]
+    output: str | None
+    audio_format: str | None
+    raw: bool = False
+
+    def __post_init__(self) -> None:
+        if self.output is None or self.is_folder:
+            return
+        if len(self.inputs) > 1:
+            raise AudioError(f"{self.output}: one file cannot hold {len(self.inputs)} results; give a folder: -o DIR/")
+        named = Path(self.output).suffix.lower().removeprefix(".")
+        if self.raw:
+            return
+        if self.audio_format is None and named not in FORMATS:
+            raise AudioError(f"{self.output}: the name ends in none of {', '.join(FORMATS)}; add one, or --format.")
+        if self.audio_format and named in FORMATS and named != self.audio_format:
+            raise AudioError(f"{self.output}: the name says {named} but --format says {self.audio_format}.")
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether -o is a folder: it exists as one, ends with a slash, or must be one to hold several results."""
+        assert self.output is not None
+        if self.output.endswith(("/", os.sep)) or Path(self.output).is_dir():
+            return True
+        return len(self.inputs) > 1 and not Path(self.output).suffix
+
+    @property
+    def format(self) -> str:
+        """The kind of sound file."""
+        if self.audio_format:
+            return self.audio_format
+        named = Path(self.output or "").suffix.lower().removeprefix(".")
+        return named if named in FORMATS else "wav"
+
+    @property
+    def suffix(self) -> str:
+        """What names made here end in."""
+        return "pcm" if self.raw else self.format
+
+    def path_for(self, number: int) -> Path:
+        """The file for input `number`; inputs of the same name get `-2`, `-3` behind it."""
+        if self.output is not None and not self.is_folder:
+            path = Path(self.output)
+            if _same_as_any(path, self.inputs):
+                raise AudioError(f"{path}: this is the picture itself; choose another name with -o.")
+            return path
+        folder = Path(self.output) if self.output is not None else Path()
+        stems = [_stem(name) for name in self.inputs]
+        earlier = stems[:number].count(stems[number])
+        stem = stems[number] if not earlier else f"{stems[number]}-{earlier + 1}"
+        path = folder / f"{stem}.{self.suffix}"
+        return folder / f"{stem}-spoken.{self.suffix}" if _same_as_any(path, self.inputs) else path
+
+    def write(self, number: int, wave: np.ndarray, sample_rate: int) -> Path:
+        """Write the sound of input `number` whole or not at all, and return the file.
+
+        Raises:
+            AudioError: the file cannot be written.
+        """
+        path = self.path_for(number)
+        self.write_to(path, wave, sample_rate)
+        return path
+
+    def write_to(self, path: Path, wave: np.ndarray, sample_rate: int) -> None:
+        """Write one sound whole or not at all; missing folders are made.
+
+        Raises:
+            AudioError: the file cannot be written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AudioError(f"{path.parent}: cannot make this folder ({error.strerror}).") from None
+        if self.raw:
+            _write_whole(path, pcm16(wave))
+        else:
+            write_wave(path, wave, sample_rate, self.format)
+
+
+def _stem(name: str) -> str:
+    """A file name's stem; "picture" for standard input and for names that have none."""
+    return "picture" if name == "-" else re.sub(r"^\.+", "", Path(name).stem) or "picture"
+
+
+def _same_as_any(path: Path, inputs: Sequence[str]) -> bool:
+    return path.exists() and any(os.path.exists(name) and os.path.samefile(path, name) for name in inputs)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise AudioError(f"{path}: cannot write ({error.strerror}).") from None

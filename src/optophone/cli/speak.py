@@ -1,0 +1,78 @@
+"""`optophone speak`: photos → sound."""
+
+import click
+
+from optophone.cli import options
+from optophone.cli.options import SearchOptions
+
+
+@click.command("speak", no_args_is_help=True)
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE|DIR|-",
+    help="Sound file, folder for several, or - for standard output.  [default: PHOTO's name with .wav, here]",
+)
+@options.bundle_option
+@options.speed_option
+@options.variants_option
+@options.format_option
+@options.raw_option
+@options.play_option
+@options.json_option
+@options.search_options
+@options.hedge_option
+@options.threads_option
+@options.quiet_option
+def speak(
+    photos: tuple[str, ...],
+    output: str | None,
+    bundle: str | None,
+    speed: float,
+    variants: int,
+    audio_format: str | None,
+    raw: bool,
+    play: bool,
+    as_json: bool,
+    search_options: SearchOptions,
+    hedge: bool,
+    threads: int | None,
+    quiet: bool,
+) -> int:
+    """Describe photos aloud.
+
+    Prints what each photo shows, with how sure the model is, and writes a sound file that says it. PHOTO is a file, or
+    - for standard input. One bad photo does not stop the others; the exit status is then 2.
+
+    \b
+    Examples:
+      optophone speak photo.jpg                      writes photo.wav
+      optophone speak photo.jpg -o beach.mp3         the format follows the name
+      optophone speak holiday/*.jpg -o spoken/       a file for each
+      optophone speak photo.jpg --variants 3         three different descriptions
+      optophone speak photo.jpg --speed 1.5 --play   aloud and faster
+      optophone speak photo.jpg -o - | aplay         heard while it is being spoken
+      optophone speak photo.jpg --raw | aplay -r 22050 -f S16_LE
+      optophone speak *.jpg --json -o out/           a line of JSON for each photo
+    """
+    from optophone.cli.picture_speaker import PictureSpeaker, SpeakOptions
+
+    speaker = PictureSpeaker(
+        photos,
+        SpeakOptions(
+            output="-" if raw and output is None and not play else output,
+            bundle=bundle,
+            speed=speed,
+            variants=variants,
+            audio_format=audio_format,
+            raw=raw,
+            play=play,
+            as_json=as_json,
+            search=search_options,
+            hedge=hedge,
+            threads=threads,
+            quiet=quiet,
+        ),
+    )
+    return speaker.run()

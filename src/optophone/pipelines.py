@@ -1,0 +1,450 @@
+"""Parts composed into something that speaks: picture → symbols → mel → wave.
+
+`Describer` is a captioner with its way of searching, `Voice` an acoustic model with its vocoder, and `TokenPipeline`
+joins the two. The same class is the cascade (the captioner writes words, which the voice spells) and the textless way
+(both share a vocabulary of units): which of the two it is follows from the vocabularies.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from optophone.core.audio import write_wave
+from optophone.core.errors import BundleError, ConfigurationError, TextError
+from optophone.core.picture import load_picture
+from optophone.core.protocols import AcousticModel, Captioner, Vocoder
+from optophone.core.search import SearchConfig
+from optophone.core.text import clean_text, split_sentences
+from optophone.core.time_stretch import MAX_SPEED, MIN_SPEED, stretch_stream, time_stretch
+
+
+@dataclass(frozen=True)
+class Hedge:
+    """Words of doubt, spoken before a caption.
+
+    Args:
+        below: confidence under which they are said.
+        say: the words, for instance "I am not sure, but perhaps: ".
+    """
+
+    below: float
+    say: str
+
+
+@dataclass(frozen=True)
+class VoiceConfig:
+    """How long text is cut up and put together.
+
+    Args:
+        max_characters: of one utterance; longer sentences are split where they breathe.
+        sentence_silence_s: between two sentences.
+        variant_silence_s: between two variants of a description.
+    """
+
+    max_characters: int = 200
+    sentence_silence_s: float = 0.2
+    variant_silence_s: float = 0.5
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a captioner says of a picture.
+
+    Args:
+        text: words separated by spaces, or units.
+        confidence: 0..1.
+        ids: symbols of the captioner's vocabulary.
+        log_prob: natural logarithm of the probability of the whole sequence.
+        hedge: words of doubt to be spoken before the text, or "".
+        attention: (S, rows, columns) where each symbol looked, or None.
+    """
+
+    text: str
+    confidence: float
+    ids: tuple[int, ...]
+    log_prob: float
+    hedge: str = ""
+    attention: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def said(self) -> str:
+        """The text with its words of doubt."""
+        return self.hedge + self.text
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data without the attention."""
+        return {"text": self.text, "confidence": round(self.confidence, 4), "log_prob": round(self.log_prob, 4)}
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A picture, or a text, as sound.
+
+    Args:
+        text: the caption (of several variants the best), or the text that was given.
+        confidence: 0..1 of that caption; None where a text was given.
+        wave: (N,) float32 in -1..1.
+        sample_rate: Hz.
+        said: what the voice says, word for word: words of doubt and further variants included.
+        variants: the descriptions that are spoken, best first; empty where a text was given.
+        attention: (S, rows, columns) of the best caption, or None.
+        complete: False where the voice was cut off before it had found its end.
+        timings: seconds spent per stage.
+    """
+
+    text: str
+    confidence: float | None
+    wave: np.ndarray = field(repr=False)
+    sample_rate: int
+    said: str = ""
+    variants: tuple[Description, ...] = ()
+    attention: np.ndarray | None = field(default=None, repr=False)
+    complete: bool = True
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of sound."""
+        return len(self.wave) / self.sample_rate
+
+    def save(self, path: str | os.PathLike[str], format: str | None = None) -> None:
+        """Write the wave; `format` wav, flac, ogg or mp3, by the file's suffix when None.
+
+        Raises:
+            AudioError: the format is unknown or the file cannot be written; nothing is left behind.
+        """
+        write_wave(path, self.wave, self.sample_rate, format)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`: everything but the wave and the attention."""
+        return {
+            "text": self.text,
+            "confidence": None if self.confidence is None else round(self.confidence, 4),
+            "said": self.said,
+            "variants": [variant.to_json() for variant in self.variants],
+            "sample_rate": self.sample_rate,
+            "duration_s": round(self.duration_s, 3),
+            "complete": self.complete,
+            "timings": {stage: round(seconds, 4) for stage, seconds in self.timings.items()},
+        }
+
+
+class Describer:
+    """Picture → descriptions.
+
+    Args:
+        captioner: picture → symbols.
+        search: how captions are searched for unless a call says otherwise.
+        hedges: words of doubt; of those whose threshold is above the confidence, the lowest threshold's are said.
+        at_least: pixels a side that suffice: large JPEG files may be decoded at a fraction of their size.
+    """
+
+    def __init__(
+        self,
+        captioner: Captioner,
+        search: SearchConfig | None = None,
+        hedges: Sequence[Hedge] = (),
+        at_least: int | None = None,
+    ) -> None:
+        self.captioner = captioner
+        self.at_least = at_least
+        self.search = search or SearchConfig()
+        self.hedges = tuple(sorted(hedges, key=lambda hedge: hedge.below))
+        self.writes_text = captioner.vocabulary.kind in ("words", "characters")
+
+    def caption(
+        self,
+        picture: Any,
+        *,
+        variants: int = 1,
+        seed: int | None = None,
+        search: SearchConfig | None = None,
+        hedge: bool = True,
+    ) -> list[Description]:
+        """Describe a picture: at least one description and at most `variants`, all different, best first.
+
+        Args:
+            picture: path, bytes, PIL image, or (H, W, 3) uint8 array.
+            variants: how many different descriptions; fewer where the search finds no more.
+            seed: of a sampling search.
+            search: how to search; None takes the bundle's own way.
+            hedge: whether an unsure description gets words of doubt.
+
+        Raises:
+            PictureError: the picture cannot be read.
+            ConfigurationError: an option is out of range.
+        """
+        config = _search_for(search or self.search, variants, seed)
+        found: dict[str, Description] = {}
+        for caption in self.captioner.caption(load_picture(picture, at_least=self.at_least), config):
+            text = self.captioner.vocabulary.decode(caption.ids)
+            if text and text not in found:
+                words = self._words_of_doubt(caption.confidence) if hedge and self.writes_text else ""
+                found[text] = Description(
+                    text, caption.confidence, caption.ids, caption.log_prob, words, caption.attention
+                )
+        if not found:
+            raise TextError("the captioner found no words for this picture; try another search, such as sampling.")
+        return list(found.values())[:variants]
+
+    def _words_of_doubt(self, confidence: float) -> str:
+        return next((hedge.say for hedge in self.hedges if confidence < hedge.below), "")
+
+
+class Voice:
+    """Text, or symbols, → wave.
+
+    Args:
+        acoustic: symbols → mel.
+        vocoder: mel → wave.
+        config: splitting and silences.
+
+    Raises:
+        BundleError: the two lay out their mel differently.
+    """
+
+    def __init__(self, acoustic: AcousticModel, vocoder: Vocoder, config: VoiceConfig | None = None) -> None:
+        if acoustic.mel_spec != vocoder.mel_spec:
+            raise BundleError(f"the acoustic model speaks {acoustic.mel_spec}, the vocoder reads {vocoder.mel_spec}.")
+        self.acoustic = acoustic
+        self.vocoder = vocoder
+        self.config = config or VoiceConfig()
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of every wave."""
+        return self.vocoder.mel_spec.sample_rate
+
+    def spell(self, text: str) -> list[np.ndarray]:
+        """Symbols (S,) of each sentence of `text`.
+
+        Raises:
+            TextError: nothing in it can be spoken.
+            VocabularyError: it holds a symbol that the voice does not know.
+        """
+        vocabulary = self.acoustic.vocabulary
+        if vocabulary.kind == "units":
+            return [np.array(vocabulary.encode(text), dtype=np.int64)]
+        # Cut before cleaning, because capitals tell an initial from a sentence's end; cut again after it, because
+        # numbers grow when they are spelled.
+        pieces = [
+            piece
+            for sentence in split_sentences(text, len(text) + 1)
+            for piece in split_sentences(clean_text(sentence), self.config.max_characters)
+            if any(letter.isalpha() for letter in piece)
+        ]
+        if not pieces:
+            raise TextError(f"{text[:40]!r}: there is nothing to say; give letters or numbers.")
+        return [np.array(vocabulary.encode(piece), dtype=np.int64) for piece in pieces]
+
+    def say(self, text: str, *, speed: float = 1.0) -> Spoken:
+        """Speak a text.
+
+        Args:
+            text: any length; sentences are spoken one by one with a short silence between.
+            speed: 1 as trained, 2 twice as fast at the same pitch; 0.25 to 4.
+
+        Raises:
+            TextError: there is nothing to say.
+            ConfigurationError: the speed is out of range.
+        """
+        check_speed(speed)
+        began = time.perf_counter()
+        wave, complete = self.speak(self.spell(text), speed=speed)
+        timings = {"voice_s": time.perf_counter() - began}
+        return Spoken(text, None, wave, self.sample_rate, said=text, complete=complete, timings=timings)
+
+    def stream_text(self, text: str, *, speed: float = 1.0) -> Iterator[np.ndarray]:
+        """`say` in chunks (n,) float32 as they are ready, the first one early."""
+        check_speed(speed)
+        return self.stream(self.spell(text), speed=speed)
+
+    def speak(self, utterances: Iterable[np.ndarray], *, speed: float = 1.0) -> tuple[np.ndarray, bool]:
+        """The wave of `utterances`, each (S,) symbols, and whether the model ended all of them by itself."""
+        pieces: list[np.ndarray] = []
+        complete = True
+        for ids in utterances:
+            spoken = self.acoustic.mel(ids)
+            complete &= spoken.stopped
+            if pieces:
+                pieces.append(self.silence(self.config.sentence_silence_s))
+            pieces.append(time_stretch(self.vocoder.wave(spoken.mel), speed, self.sample_rate))
+        return np.concatenate(pieces), complete
+
+    def stream(self, utterances: Iterable[np.ndarray], *, speed: float = 1.0) -> Iterator[np.ndarray]:
+        """The wave of `utterances` in chunks (n,) float32, the first one early."""
+        for number, ids in enumerate(utterances):
+            if number:
+                yield self.silence(self.config.sentence_silence_s)
+            chunks = self.vocoder.stream(self.acoustic.stream(ids))
+            yield from stretch_stream(chunks, speed, self.sample_rate)
+
+    def silence(self, seconds: float) -> np.ndarray:
+        """Zeros (n,) float32."""
+        return np.zeros(round(seconds * self.sample_rate), dtype=np.float32)
+
+
+class TokenPipeline:
+    """Picture → speech by way of symbols.
+
+    Args:
+        describer: picture → symbols.
+        voice: symbols → wave. It either shares the captioner's vocabulary (units, phones), or reads text.
+
+    Raises:
+        BundleError: the voice can read neither the captioner's symbols nor its text.
+    """
+
+    def __init__(self, describer: Describer, voice: Voice) -> None:
+        self.describer = describer
+        self.voice = voice
+        written, read = describer.captioner.vocabulary, voice.acoustic.vocabulary
+        self.shares_symbols = written.hash == read.hash
+        if not self.shares_symbols and not (describer.writes_text and read.kind == "characters"):
+            raise BundleError(
+                f"the captioner writes {written.kind} (vocabulary {written.hash[:12]}) but the voice reads "
+                f"{read.kind} (vocabulary {read.hash[:12]}); choose parts that were made together."
+            )
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of every wave."""
+        return self.voice.sample_rate
+
+    @property
+    def search(self) -> SearchConfig:
+        """How captions are searched for unless a call says otherwise."""
+        return self.describer.search
+
+    def __call__(
+        self,
+        picture: Any,
+        *,
+        speed: float = 1.0,
+        variants: int = 1,
+        seed: int | None = None,
+        search: SearchConfig | None = None,
+        hedge: bool = True,
+    ) -> Spoken:
+        """Describe a picture aloud.
+
+        Args:
+            picture: path, bytes, PIL image, or (H, W, 3) uint8 array.
+            speed: 1 as trained, 2 twice as fast at the same pitch; 0.25 to 4.
+            variants: how many different descriptions to speak, one after the other; fewer where there are no more.
+            seed: of a sampling search.
+            search: how to search; None takes the bundle's own way.
+            hedge: whether words of doubt are spoken before an unsure description.
+
+        Raises:
+            PictureError: the picture cannot be read.
+            ConfigurationError: an option is out of range.
+        """
+        check_speed(speed)
+        began = time.perf_counter()
+        descriptions = self.caption(picture, variants=variants, seed=seed, search=search, hedge=hedge)
+        captioned = time.perf_counter()
+        spoken = self.speak(descriptions, speed=speed)
+        timings = {"caption_s": captioned - began, **spoken.timings, "total_s": time.perf_counter() - began}
+        return replace(spoken, timings=timings)
+
+    def caption(
+        self,
+        picture: Any,
+        *,
+        variants: int = 1,
+        seed: int | None = None,
+        search: SearchConfig | None = None,
+        hedge: bool = True,
+    ) -> list[Description]:
+        """The descriptions alone: see `Describer.caption`."""
+        return self.describer.caption(picture, variants=variants, seed=seed, search=search, hedge=hedge)
+
+    def speak(self, descriptions: Sequence[Description], *, speed: float = 1.0) -> Spoken:
+        """Speak what `caption` returned, one description after the other."""
+        check_speed(speed)
+        began = time.perf_counter()
+        pieces: list[np.ndarray] = []
+        complete = True
+        for description in descriptions:
+            wave, ended = self.voice.speak(self.utterances(description), speed=speed)
+            complete &= ended
+            if pieces:
+                pieces.append(self.voice.silence(self.voice.config.variant_silence_s))
+            pieces.append(wave)
+        best = descriptions[0]
+        return Spoken(
+            text=best.text,
+            confidence=best.confidence,
+            wave=np.concatenate(pieces),
+            sample_rate=self.sample_rate,
+            said=". ".join(description.said for description in descriptions),
+            variants=tuple(descriptions),
+            attention=best.attention,
+            complete=complete,
+            timings={"voice_s": time.perf_counter() - began},
+        )
+
+    def stream(
+        self,
+        picture: Any,
+        *,
+        speed: float = 1.0,
+        variants: int = 1,
+        seed: int | None = None,
+        search: SearchConfig | None = None,
+        hedge: bool = True,
+    ) -> Iterator[np.ndarray]:
+        """The wave of a call with the same arguments in chunks (n,) float32 at `sample_rate`, the first one early."""
+        check_speed(speed)
+        descriptions = self.caption(picture, variants=variants, seed=seed, search=search, hedge=hedge)
+        return self.stream_descriptions(descriptions, speed=speed)
+
+    def stream_descriptions(self, descriptions: Iterable[Description], *, speed: float = 1.0) -> Iterator[np.ndarray]:
+        """What `speak` returns in chunks (n,) float32."""
+        for number, description in enumerate(descriptions):
+            if number:
+                yield self.voice.silence(self.voice.config.variant_silence_s)
+            yield from self.voice.stream(self.utterances(description), speed=speed)
+
+    def say(self, text: str, *, speed: float = 1.0) -> Spoken:
+        """Speak a text with the voice of this pipeline."""
+        return self.voice.say(text, speed=speed)
+
+    def stream_text(self, text: str, *, speed: float = 1.0) -> Iterator[np.ndarray]:
+        """`say` in chunks (n,) float32 as they are ready."""
+        return self.voice.stream_text(text, speed=speed)
+
+    def utterances(self, description: Description) -> list[np.ndarray]:
+        """Symbols (S,) of the voice for each utterance of a description."""
+        if self.shares_symbols:
+            return [np.array(description.ids, dtype=np.int64)]
+        return self.voice.spell(description.said)
+
+
+def check_speed(speed: float) -> None:
+    """Raise unless `speed` is one that sounds like speech.
+
+    Raises:
+        ConfigurationError: below 0.25 or above 4.
+    """
+    if not MIN_SPEED <= speed <= MAX_SPEED:
+        raise ConfigurationError(f"speed: {speed:g} is out of range; choose {MIN_SPEED:g} to {MAX_SPEED:g}.")
+
+
+def _search_for(search: SearchConfig, variants: int, seed: int | None) -> SearchConfig:
+    """`search` with enough results for so many variants: some of them will be the same words again."""
+    if variants < 1:
+        raise ConfigurationError(f"variants: {variants} is too few; ask for 1 or more.")
+    if seed is not None:
+        search = replace(search, seed=seed)
+    if variants == 1:
+        return replace(search, n_results=1)
+    n_results = 2 * variants
+    if search.method == "sample":
+        return replace(search, n_results=n_results)
+    return replace(search, method="beam", n_results=n_results, beam_size=max(search.beam_size, n_results))

@@ -1,0 +1,143 @@
+"""From the folder or the name of a bundle to parts that run."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from optophone.core.bundle import Bundle, check_composition, open_bundle
+from optophone.core.configuration import from_mapping
+from optophone.core.errors import BundleError
+from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
+from optophone.core.protocols import Vocoder
+from optophone.pipelines import Describer, Hedge, TokenPipeline, Voice, VoiceConfig
+from optophone.runtime.onnx_acoustic import OnnxAcoustic
+from optophone.runtime.onnx_captioner import OnnxCaptioner
+from optophone.runtime.session import resolve_threads
+
+EMBEDDED = Path(__file__).resolve().parents[1] / "bundles"
+DEFAULT = "default"
+
+
+def load(bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> TokenPipeline:
+    """A picture-to-speech pipeline; see `optophone.load`."""
+    system = open_system(bundle)
+    captioner, acoustic, vocoder = (open_part(system, kind) for kind in ("captioner", "acoustic", "vocoder"))
+    check_composition(captioner, acoustic, vocoder)
+    return TokenPipeline(describer_of(system, captioner, threads), voice_of(system, acoustic, vocoder, threads))
+
+
+def load_describer(bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Describer:
+    """The captioner alone, from a system bundle or a bundle of kind "captioner"."""
+    opened = open_bundle(find_bundle(bundle))
+    if opened.manifest.kind == "captioner":
+        return describer_of(opened, opened, threads)
+    return describer_of(opened, open_part(_as_system(opened), "captioner"), threads)
+
+
+def load_voice(bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Voice:
+    """The acoustic model and its vocoder alone, from a system bundle; from an acoustic bundle with Griffin-Lim."""
+    opened = open_bundle(find_bundle(bundle))
+    if opened.manifest.kind == "acoustic":
+        acoustic = OnnxAcoustic(opened, resolve_threads(threads))
+        return Voice(acoustic, GriffinLim(acoustic.mel_spec), _voice_config(opened))
+    system = _as_system(opened)
+    return voice_of(system, open_part(system, "acoustic"), open_part(system, "vocoder"), threads)
+
+
+def open_system(bundle: str | os.PathLike[str] | None = None) -> Bundle:
+    """Open a system bundle: a folder, the name of an embedded bundle, or None for the default.
+
+    Raises:
+        BundleError: there is none, it is damaged, or it is a single part.
+    """
+    return _as_system(open_bundle(find_bundle(bundle)))
+
+
+def describer_of(system: Bundle, part: Bundle, threads: int | None = None) -> Describer:
+    """A captioner with its search and words of doubt; the system's own words of doubt come before the part's."""
+    captioner = OnnxCaptioner(part, resolve_threads(threads))
+    rows = system.manifest.configuration.get("hedge", part.manifest.configuration.get("hedge", ()))
+    hedges = [from_mapping(Hedge, row, f"{part.folder}: configuration.hedge") for row in rows]
+    # Three times what the encoder takes leaves photographs of ordinary size alone and quarters those of a telephone.
+    at_least = 3 * max(captioner.picture_spec.height, captioner.picture_spec.width)
+    return Describer(captioner, captioner.search, hedges, at_least)
+
+
+def voice_of(system: Bundle, acoustic: Bundle, vocoder: Bundle, threads: int | None = None) -> Voice:
+    """An acoustic model with its vocoder, and the system's options for both."""
+    model = OnnxAcoustic(acoustic, resolve_threads(threads))
+    return Voice(model, load_vocoder(vocoder), _voice_config(system))
+
+
+def load_vocoder(bundle: Bundle) -> Vocoder:
+    """The vocoder of a bundle, by its class.
+
+    Raises:
+        BundleError: a class this version does not know, or no mel specification.
+    """
+    build = _VOCODERS.get(bundle.manifest.cls)
+    if build is None:
+        known = ", ".join(_VOCODERS)
+        raise BundleError(f"{bundle.folder}: unknown vocoder {bundle.manifest.cls!r}; this version knows: {known}.")
+    return build(bundle)
+
+
+def open_part(system: Bundle, kind: str) -> Bundle:
+    """Open the part of a system bundle that is its captioner, acoustic model or vocoder.
+
+    Raises:
+        BundleError: the system names no such part, or the folder holds a part of another kind.
+    """
+    part = open_bundle(system.part(kind))
+    if part.manifest.kind != kind:
+        raise BundleError(
+            f"{part.folder}: the system's {kind} should be here, but this is of kind {part.manifest.kind}."
+        )
+    return part
+
+
+def find_bundle(bundle: str | os.PathLike[str] | None) -> Path:
+    """The folder of a bundle given as path, as the name of an embedded one, or as None for the default.
+
+    Raises:
+        BundleError: there is no such folder or name.
+    """
+    if bundle is None:
+        bundle = DEFAULT
+    path = Path(bundle)
+    if path.is_dir():
+        return path
+    embedded = EMBEDDED / path
+    if len(path.parts) == 1 and path.name != ".." and (embedded / "bundle.json").is_file():
+        return embedded
+    if os.fspath(bundle) == DEFAULT:
+        raise BundleError("this installation has no embedded model; give a bundle's folder (-m FOLDER).")
+    raise BundleError(f"{bundle}: no bundle of this name or folder; `optophone models` lists the embedded ones.")
+
+
+def embedded_bundles() -> list[Path]:
+    """Folders of all bundles that come with the package, parts included, in the order of their names."""
+    return sorted(path.parent for path in EMBEDDED.rglob("bundle.json"))
+
+
+def _as_system(opened: Bundle) -> Bundle:
+    if opened.manifest.kind != "system":
+        raise BundleError(f"{opened.folder}: this is a {opened.manifest.kind} alone; a system bundle is needed here.")
+    return opened
+
+
+def _voice_config(bundle: Bundle) -> VoiceConfig:
+    options = bundle.manifest.configuration.get("voice", {})
+    return from_mapping(VoiceConfig, options, f"{bundle.folder}: configuration.voice")
+
+
+def _build_griffin_lim(bundle: Bundle) -> GriffinLim:
+    manifest = bundle.manifest
+    if manifest.mel is None:
+        raise BundleError(f"{bundle.folder}: the vocoder's manifest has no mel specification.")
+    return GriffinLim(
+        manifest.mel, from_mapping(GriffinLimConfig, manifest.configuration, f"{bundle.folder}: configuration")
+    )
+
+
+_VOCODERS: dict[str, Callable[[Bundle], Vocoder]] = {GriffinLim.name: _build_griffin_lim}

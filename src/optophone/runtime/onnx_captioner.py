@@ -1,0 +1,147 @@
+"""A captioner from a bundle, run by ONNX Runtime: an encoder graph once, then a step graph per symbol."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optophone.core.bundle import Bundle
+from optophone.core.configuration import from_mapping
+from optophone.core.errors import BundleError
+from optophone.core.picture import prepare_picture
+from optophone.core.protocols import Caption
+from optophone.core.search import Hypothesis, SearchConfig
+from optophone.core.search import search as search_captions
+from optophone.runtime.session import Graph, SessionConfig, numbered
+
+
+@dataclass(frozen=True)
+class ConfidenceConfig:
+    """How a hypothesis's score becomes a confidence: 1 / (1 + exp(-(slope · m + intercept))).
+
+    Args:
+        slope: factor of m, the mean natural-log probability per symbol, end included.
+        intercept: what is added.
+    """
+
+    slope: float
+    intercept: float
+
+
+def confidence_of(hypothesis: Hypothesis, config: ConfidenceConfig | None) -> float:
+    """0..1 for a hypothesis: the calibrated logistic, or exp(mean log-probability) without calibration."""
+    scores = hypothesis.token_log_probs
+    mean = math.fsum(scores) / len(scores) if scores else hypothesis.log_prob
+    if config is None:
+        return math.exp(min(mean, 0.0))
+    return 1.0 / (1.0 + math.exp(min(-(config.slope * mean + config.intercept), 700.0)))
+
+
+class OnnxCaptioner:
+    """Picture → symbols (a `Captioner`).
+
+    Args:
+        bundle: an opened bundle of kind "captioner" with `encoder.onnx`, `step.onnx` and a vocabulary. Of its
+            configuration these keys are read: `search` (a `SearchConfig`), `confidence` (a `ConfidenceConfig`).
+        threads: for the encoder; the step graph takes one.
+
+    Raises:
+        BundleError: a graph, the vocabulary or the picture specification is missing or not as documented.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        manifest = bundle.manifest
+        if manifest.picture is None:
+            raise BundleError(f"{bundle.folder}: the captioner's manifest has no picture specification.")
+        self.name = manifest.name
+        self.vocabulary = bundle.vocabulary()
+        self.start, self.end = self.vocabulary.start, self.vocabulary.end
+        if self.start is None or self.end is None:
+            raise BundleError(f"{bundle.folder}: a captioner's vocabulary needs a start and an end symbol.")
+        self.picture_spec = manifest.picture
+        configuration = manifest.configuration
+        self.search = _optional(SearchConfig, configuration, "search", bundle) or SearchConfig()
+        self.confidence = _optional(ConfidenceConfig, configuration, "confidence", bundle)
+        self.encoder = Graph(bundle.file("encoder.onnx"), SessionConfig(threads=threads))
+        self.step_graph = Graph(bundle.file("step.onnx"), SessionConfig(threads=1))
+        self._check_graphs()
+
+    def _check_graphs(self) -> None:
+        self.encoder.require(inputs=["picture"])
+        self.memory_names = numbered(self.encoder.outputs, "memory")
+        self.state_names = numbered(self.encoder.outputs, "state")
+        self.step_graph.require(inputs=["ids", *self.memory_names, *self.state_names], outputs=["log_probs"])
+        names = self.step_graph.outputs
+        self.next_state_index = [i for i, name in enumerate(names) if name not in ("log_probs", "attention")]
+        if len(self.next_state_index) != len(self.state_names):
+            raise BundleError(
+                f"{self.step_graph.path}: the encoder graph begins {len(self.state_names)} states but the step graph "
+                f"returns {len(self.next_state_index)}; export the bundle again."
+            )
+        self.log_probs_index = names.index("log_probs")
+        self.attention_index = names.index("attention") if "attention" in names else None
+
+    def caption(self, picture: np.ndarray, search: SearchConfig | None = None) -> list[Caption]:
+        """Describe a picture.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            search: how to search; None takes the bundle's own `search`.
+
+        Returns:
+            `n_results` captions at most, best first; fewer when the search ended with fewer.
+        """
+        return self.captions([picture], search)[0]
+
+    def captions(self, pictures: Sequence[np.ndarray], search: SearchConfig | None = None) -> list[list[Caption]]:
+        """Describe several pictures together: for each, what `caption` returns."""
+        prepared = np.stack([prepare_picture(picture, self.picture_spec) for picture in pictures])
+        memory, state = self.encode(prepared)
+        assert self.start is not None
+        assert self.end is not None
+        config = search or self.search
+        found = search_captions(
+            self._step, memory + state, self.start, self.end, config, len(pictures), n_memory=len(memory)
+        )
+        return [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+
+    def encode(self, pictures: np.ndarray) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """Memory and initial decoder state of prepared `pictures` (B, 3, H, W) float32."""
+        values = dict(zip(self.encoder.outputs, self.encoder.run({"picture": pictures}), strict=True))
+        return tuple(values[name] for name in self.memory_names), tuple(values[name] for name in self.state_names)
+
+    def _step(self, ids: np.ndarray, state: tuple) -> tuple[np.ndarray, np.ndarray | None, tuple]:
+        """One symbol further; `state` is the memory, which stays, and the decoder's state after it."""
+        feeds = {"ids": ids, **dict(zip(self.memory_names + self.state_names, state, strict=True))}
+        values = self.step_graph.run(feeds)
+        attention = None if self.attention_index is None else values[self.attention_index]
+        memory = state[: len(self.memory_names)]
+        return values[self.log_probs_index], attention, memory + tuple(values[i] for i in self.next_state_index)
+
+    def _caption(self, hypothesis: Hypothesis) -> Caption:
+        return Caption(
+            ids=hypothesis.ids,
+            log_prob=hypothesis.log_prob,
+            confidence=confidence_of(hypothesis, self.confidence),
+            attention=self._attention_grid(hypothesis),
+        )
+
+    def _attention_grid(self, hypothesis: Hypothesis) -> np.ndarray | None:
+        """(S, rows, columns) from (S, R), where R is a grid of the picture's proportions; None where it is not."""
+        attention = hypothesis.attention
+        if attention is None:
+            return None
+        attention = attention[: len(hypothesis.ids)]
+        n_regions = attention.shape[1]
+        rows = round(math.sqrt(n_regions * self.picture_spec.height / self.picture_spec.width))
+        if rows < 1 or n_regions % rows:
+            return None
+        return attention.reshape(len(attention), rows, n_regions // rows)
+
+
+def _optional(cls: type, configuration: Any, key: str, bundle: Bundle) -> Any:
+    """The dataclass `cls` under `key` of the configuration, or None where the key is absent."""
+    value = configuration.get(key)
+    return None if value is None else from_mapping(cls, value, f"{bundle.folder}: configuration.{key}")
