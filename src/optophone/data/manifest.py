@@ -8,6 +8,7 @@ A prepared folder holds
   without it is unfinished.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from optophone.core.audio import read_wave
 from optophone.core.errors import DataError
 
 FORMAT = 1
@@ -33,6 +35,9 @@ FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
     "picture_id": str,
     "label": int,
     "caption_index": int,
+    "offset": int,
+    "n_samples": int,
+    "sample_rate": int,
     "duration_s": (int, float),
     "captions": list,
 }
@@ -80,6 +85,27 @@ class Dataset:
     def path(self, kind: str, row: Mapping[str, Any]) -> Path:
         """The file that `row[kind]` names; kind is "picture" or "audio"."""
         return self.roots.get(kind, self.folder) / row[kind]
+
+    def wave(self, row: Mapping[str, Any]) -> tuple[np.ndarray, int]:
+        """The audio of `row`: (N,) float32 mono, -1..1, and its sample rate in Hz.
+
+        A row with "offset" lies in a packed int16 array, which is memory-mapped and not decoded; otherwise "audio" is
+        a sound file.
+
+        Raises:
+            DataError: the packed array is missing or shorter than the row says.
+            AudioError: the sound file cannot be read.
+        """
+        path = self.path("audio", row)
+        if "offset" not in row:
+            return read_wave(path)
+        try:
+            samples = _open_array(str(path))[row["offset"] : row["offset"] + row["n_samples"]]
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot read the packed audio ({error}); prepare the data set again.") from None
+        if len(samples) != row["n_samples"] or samples.dtype != np.int16:
+            raise DataError(f"{path}: does not hold {row['id']}; prepare the data set again.")
+        return samples.astype(np.float32) / 32768.0, row["sample_rate"]
 
     def array(self, split: str, kind: str) -> np.ndarray:
         """The packed array `kind` ("pictures", "labels") of `split`, memory-mapped; entry i belongs to row i."""
@@ -214,6 +240,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+@functools.lru_cache(maxsize=256)
+def _open_array(path: str) -> np.ndarray:
+    """A packed array, kept open: opening costs more than reading a few seconds of sound."""
+    return np.load(path, mmap_mode="r")
 
 
 def _check_manifest(folder: Path, name: str, split: Split) -> None:

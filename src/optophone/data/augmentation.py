@@ -1,0 +1,77 @@
+"""Random crops, flips and colours for batches of pictures."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How far a picture is changed.
+
+    Args:
+        min_area: smallest part of the picture's area that a crop keeps, 0..1; 1 leaves it whole.
+        max_stretch: a crop's aspect ratio lies within 1/max_stretch..max_stretch of the picture's.
+        flip: probability of a mirror image.
+        brightness: the largest relative change of brightness, and of contrast and saturation.
+    """
+
+    min_area: float = 0.35
+    max_stretch: float = 1.33
+    flip: float = 0.5
+    brightness: float = 0.3
+
+
+def augment(pictures: Tensor, size: int, config: AugmentationConfig, rng: np.random.Generator) -> Tensor:
+    """Random views of `pictures`.
+
+    Args:
+        pictures: (B, 3, H, W) float, 0..255.
+        size: height and width of the result in pixels.
+        config: how far to go.
+        rng: source of all randomness.
+
+    Returns:
+        (B, 3, size, size) float, 0..255.
+    """
+    views = _crop(pictures, size, config, rng)
+    if config.brightness > 0:
+        views = _change_colours(views, config.brightness, rng)
+    return views
+
+
+def resize(pictures: Tensor, size: int) -> Tensor:
+    """(B, 3, H, W) → (B, 3, size, size), antialiased; unchanged where the size is right already."""
+    if pictures.shape[-2:] == (size, size):
+        return pictures
+    return F.interpolate(pictures, (size, size), mode="bilinear", antialias=True, align_corners=False)
+
+
+def _crop(pictures: Tensor, size: int, config: AugmentationConfig, rng: np.random.Generator) -> Tensor:
+    """Crops as one affine sampling of the whole batch: far faster than a crop and a resize for each picture."""
+    n = len(pictures)
+    area = rng.uniform(config.min_area, 1.0, n)
+    stretch = np.exp(rng.uniform(-1, 1, n) * np.log(config.max_stretch) * 0.5)
+    height = np.minimum(np.sqrt(area) * stretch, 1.0)
+    width = np.minimum(np.sqrt(area) / stretch, 1.0)
+    mirror = np.where(rng.random(n) < config.flip, -1.0, 1.0)
+    theta = np.zeros((n, 2, 3), dtype=np.float32)
+    theta[:, 0, 0] = width * mirror
+    theta[:, 1, 1] = height
+    theta[:, 0, 2] = rng.uniform(-1, 1, n) * (1 - width)
+    theta[:, 1, 2] = rng.uniform(-1, 1, n) * (1 - height)
+    grid = F.affine_grid(torch.from_numpy(theta), [n, 3, size, size], align_corners=False)
+    return F.grid_sample(pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _change_colours(pictures: Tensor, amount: float, rng: np.random.Generator) -> Tensor:
+    """Random brightness, contrast and saturation, each by a factor of 1 ± amount."""
+    factors = torch.from_numpy(rng.uniform(1 - amount, 1 + amount, (3, len(pictures), 1, 1, 1)).astype(np.float32))
+    brightness, contrast, saturation = factors
+    grey = pictures.mean(1, keepdim=True)
+    pictures = grey + (pictures - grey) * saturation
+    level = grey.mean((2, 3), keepdim=True)
+    return ((pictures - level) * contrast + level * brightness).clamp(0, 255)

@@ -1,0 +1,161 @@
+"""Pictures with several captions each, as batches for training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from optophone.core.errors import ConfigurationError, DataError
+from optophone.core.picture import PictureSpec
+from optophone.core.text import clean_text
+from optophone.core.vocabulary import Vocabulary, build_words, tacotron2_characters
+from optophone.data.augmentation import AugmentationConfig, augment
+from optophone.data.manifest import Row
+from optophone.data.pictures import as_batch, normalize
+from optophone.data.steps import StepItems
+
+
+@dataclass(frozen=True)
+class CaptionedPicturesConfig:
+    """Which pictures and captions, and how they are shown.
+
+    Args:
+        folder: a prepared caption data set.
+        symbols: what a caption is written in.
+        min_count: words that occur less often become the unknown symbol.
+        max_symbols: longer captions are cut (without an end).
+        batch_size: pictures a step.
+        captions_per_picture: captions drawn for each of them.
+        sizes: (first step, pixels) pairs, rising.
+        size: pixels in validation and after the export.
+        dev_limit: pictures of the validation during training; 0 for all.
+    """
+
+    folder: str
+    symbols: Literal["words", "characters"] = "words"
+    min_count: int = 5
+    max_symbols: int = 24
+    batch_size: int = 20
+    captions_per_picture: int = 5
+    sizes: tuple[tuple[int, int], ...] = ((0, 192),)
+    size: int = 192
+    dev_limit: int = 0
+    augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(0.6, 1.2, 0.5, 0.2))
+
+
+class CaptionBatch(NamedTuple):
+    """One step's pictures and captions.
+
+    Args:
+        pictures: (B, 3, H, W) normalised, or regions (B, R, D) where they were computed beforehand.
+        inputs: (B·C, S) symbols from start on, right-padded; the captions of a picture are adjacent.
+        targets: (B·C, S) the symbols that follow, end included.
+        indices: (B,) rows of the data set.
+    """
+
+    pictures: Tensor
+    inputs: Tensor
+    targets: Tensor
+    indices: Tensor
+
+
+def build_vocabulary(rows: Sequence[Row], config: CaptionedPicturesConfig) -> Vocabulary:
+    """The vocabulary of the captions in `rows` (the training split)."""
+    if config.symbols == "words":
+        return build_words((caption for row in rows for caption in row["captions"]), config.min_count)
+    letters = tacotron2_characters().symbols[1:]
+    return Vocabulary("characters", ("<pad>", "<start>", "<end>", *letters), 0, 1, 2)
+
+
+def encode_captions(rows: Sequence[Row], vocabulary: Vocabulary) -> list[list[list[int]]]:
+    """Symbols of every caption of every row, end included.
+
+    Raises:
+        DataError: a row without a caption.
+    """
+    assert vocabulary.end is not None
+    encoded = []
+    for row in rows:
+        texts = row["captions"] if vocabulary.kind == "words" else [clean_text(text) for text in row["captions"]]
+        captions = [ids for ids in (vocabulary.encode(text) for text in texts) if ids]
+        if not captions:
+            raise DataError(f"{row['id']}: no caption; every picture of the training split needs one.")
+        encoded.append([[*ids, vocabulary.end] for ids in captions])
+    return encoded
+
+
+def pad_captions(captions: Sequence[Sequence[int]], vocabulary: Vocabulary, max_symbols: int) -> tuple[Tensor, Tensor]:
+    """Inputs (N, S) and targets (N, S) of `captions`, which end with the end symbol, cut after `max_symbols`."""
+    cut = [caption[:max_symbols] for caption in captions]
+    longest = max(map(len, cut))
+    assert vocabulary.start is not None
+    targets = torch.full((len(cut), longest), vocabulary.pad)
+    inputs = torch.full((len(cut), longest), vocabulary.pad)
+    for i, caption in enumerate(cut):
+        targets[i, : len(caption)] = torch.tensor(caption)
+        inputs[i, 0] = vocabulary.start
+        inputs[i, 1 : len(caption)] = torch.tensor(caption[:-1])
+    return inputs, targets
+
+
+class CaptionedPictures(Dataset):
+    """Batches of augmented pictures, each with captions drawn for the step."""
+
+    def __init__(
+        self,
+        pictures: np.ndarray,
+        captions: list[list[list[int]]],
+        vocabulary: Vocabulary,
+        config: CaptionedPicturesConfig,
+    ) -> None:
+        if vocabulary.pad in (vocabulary.start, vocabulary.end):
+            raise ConfigurationError("Training by cross-entropy needs a padding symbol apart from start and end.")
+        self.pictures, self.captions = pictures, captions
+        self.vocabulary, self.config = vocabulary, config
+        self.spec = PictureSpec(config.size, config.size)
+
+    def __getitem__(self, items: StepItems) -> CaptionBatch:
+        """The batch of one step; all randomness comes from the step."""
+        rng = items.generator()
+        indices = np.asarray(items.indices)
+        size = max((first, size) for first, size in self.config.sizes if first <= items.step)[1]
+        views = augment(as_batch(self.pictures[indices]), size, self.config.augmentation, rng)
+        chosen = [caption for i in indices for caption in self._draw(self.captions[i], rng)]
+        inputs, targets = pad_captions(chosen, self.vocabulary, self.config.max_symbols)
+        return CaptionBatch(normalize(views, self.spec), inputs, targets, torch.from_numpy(indices))
+
+    def _draw(self, captions: list[list[int]], rng: np.random.Generator) -> list[list[int]]:
+        """`captions_per_picture` of them: without repetition as long as there are enough."""
+        wanted = self.config.captions_per_picture
+        order = np.concatenate([rng.permutation(len(captions)) for _ in range(-(-wanted // len(captions)))])
+        return [captions[i] for i in order[:wanted]]
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+
+class KnownRegions(Dataset):
+    """Like `CaptionedPictures`, with regions that a frozen encoder computed once for each of several views.
+
+    Args:
+        regions: (views, n, R, D), any float type.
+    """
+
+    def __init__(self, regions: Tensor, source: CaptionedPictures) -> None:
+        self.regions, self.source = regions, source
+
+    def __getitem__(self, items: StepItems) -> CaptionBatch:
+        """The batch of one step; each picture in one of its views."""
+        rng = items.generator()
+        indices = torch.tensor(items.indices)
+        views = torch.from_numpy(rng.integers(len(self.regions), size=len(indices)))
+        chosen = [caption for i in items.indices for caption in self.source._draw(self.source.captions[i], rng)]
+        inputs, targets = pad_captions(chosen, self.source.vocabulary, self.source.config.max_symbols)
+        return CaptionBatch(self.regions[views, indices].float(), inputs, targets, indices)
+
+    def __len__(self) -> int:
+        return len(self.source)

@@ -1,0 +1,188 @@
+"""The espeak-ng speech synthesizer, as a library (the espeakng-loader wheel) or as the installed program.
+
+It makes the speech for captions that have none. espeak-ng is under the GPL and stays a separate, optional program: it is
+loaded when it is asked for, from what the user has installed.
+"""
+
+import ctypes
+import functools
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from optophone.core.errors import DataError
+
+# Constants of espeak-ng's speak_lib.h.
+_SYNCHRONOUS = 2
+_DO_NOT_EXIT = 0x8000
+_CHARACTERS_UTF8 = 1
+_POSITION_CHARACTER = 1
+_PARAMETER_RATE = 1
+_PARAMETER_PITCH = 3
+_WAV_HEADER_BYTES = 44
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+INSTALL_HINT = "espeak-ng is not installed; run: pip install 'optophone[voices]', or install the program espeak-ng."
+
+
+class _Voice(ctypes.Structure):
+    """espeak_VOICE of speak_lib.h."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_char_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("reserved", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    )
+
+
+@dataclass(frozen=True)
+class EspeakConfig:
+    """How espeak-ng speaks.
+
+    Attributes:
+        voice: a voice of espeak-ng ("en-us", "en-gb", "en-us+f3"); `espeak-ng --voices` lists them.
+        speed: words a minute, 80..450.
+        pitch: 0..99.
+    """
+
+    voice: str = "en-us"
+    speed: int = 175
+    pitch: int = 50
+
+    def __post_init__(self) -> None:
+        if not 80 <= self.speed <= 450:
+            raise DataError(f"speed {self.speed}: espeak-ng speaks 80 to 450 words a minute.")
+        if not 0 <= self.pitch <= 99:
+            raise DataError(f"pitch {self.pitch}: espeak-ng takes 0 to 99.")
+        if not self.voice or self.voice.startswith("-") or not self.voice.isprintable():
+            raise DataError(f"voice {self.voice!r}: no voice of espeak-ng; espeak-ng --voices lists them.")
+
+
+class Espeak(Protocol):
+    """A voice that is ready to speak."""
+
+    sample_rate: int
+    version: str
+
+    def speak(self, text: str) -> np.ndarray:
+        """`text` as (N,) int16 samples, with the silence that espeak-ng puts around it."""
+
+
+def load_espeak(config: EspeakConfig) -> Espeak:
+    """The library where it is installed, else the program; DataError with a hint where neither is."""
+    try:
+        import espeakng_loader
+    except ImportError:
+        return EspeakProgram(config)
+    return EspeakLibrary(config, espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
+
+
+class EspeakLibrary:
+    """espeak-ng in this process: 1 to 2 ms a sentence.
+
+    The library keeps one voice a process: of several objects the one made last gives the voice. Not for use by several
+    threads at once. It also keeps the phase of its small random pitch changes from one sentence to the next, so the
+    same text sounds a little different each time, but the same sequence in a new process is the same to the sample.
+    """
+
+    def __init__(self, config: EspeakConfig, library_path: str, data_path: str) -> None:
+        self._library, self.sample_rate = _open_library(library_path, data_path)
+        self._chunks: list[np.ndarray] = []
+        self._callback = _CALLBACK(self._receive)  # held here, because the library calls it later
+        self.version = self._library.espeak_Info(None).decode().split()[0]
+        self._choose_voice(config.voice)
+        self._library.espeak_SetParameter(_PARAMETER_RATE, config.speed, 0)
+        self._library.espeak_SetParameter(_PARAMETER_PITCH, config.pitch, 0)
+
+    def speak(self, text: str) -> np.ndarray:
+        """`text` as (N,) int16 samples, with the silence that espeak-ng puts around it."""
+        self._chunks = []
+        self._library.espeak_SetSynthCallback(self._callback)
+        content = text.encode() + b"\0"
+        status = self._library.espeak_Synth(
+            content, len(content), 0, _POSITION_CHARACTER, 0, _CHARACTERS_UTF8, None, None
+        )
+        if status != 0 or self._library.espeak_Synchronize() != 0:
+            raise DataError(f"espeak-ng could not speak {text[:60]!r} (status {status}).")
+        return np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.int16)
+
+    def _receive(self, samples: Any, n_samples: int, events: Any) -> int:
+        if samples and n_samples > 0:
+            self._chunks.append(np.ctypeslib.as_array(samples, (n_samples,)).copy())
+        return 0  # 1 would stop it
+
+    def _choose_voice(self, voice: str) -> None:
+        """By name, else by language, as the program does ("en-gb" is a language only)."""
+        by_language = _Voice(languages=voice.encode())
+        if self._library.espeak_SetVoiceByName(voice.encode()) == 0:
+            return
+        if self._library.espeak_SetVoiceByProperties(ctypes.byref(by_language)) != 0:
+            raise DataError(f"voice {voice!r}: espeak-ng {self.version} has no such voice; en-us is one.")
+
+
+class EspeakProgram:
+    """The installed program `espeak-ng`, started once a sentence: about 10 ms each."""
+
+    def __init__(self, config: EspeakConfig) -> None:
+        program = shutil.which("espeak-ng")
+        if program is None:
+            raise DataError(INSTALL_HINT)
+        self._command = [program, "-v", config.voice, "-s", str(config.speed), "-p", str(config.pitch), "-b", "1"]
+        self.version = self._version(program)
+        header = self._run("a")
+        self.sample_rate = int.from_bytes(header[24:28], "little")
+
+    def speak(self, text: str) -> np.ndarray:
+        """`text` as (N,) int16 samples, with the silence that espeak-ng puts around it."""
+        # The sizes in the header are those of an endless stream, so it is skipped rather than trusted.
+        content = self._run(text)[_WAV_HEADER_BYTES:]
+        return np.frombuffer(content[: len(content) // 2 * 2], dtype="<i2").astype(np.int16)
+
+    def _run(self, text: str) -> bytes:
+        done = subprocess.run([*self._command, "--stdin", "--stdout"], input=text.encode(), capture_output=True)
+        if done.returncode != 0 or not done.stdout.startswith(b"RIFF"):
+            reason = " ".join(done.stderr.decode(errors="replace").split())[:200] or f"status {done.returncode}"
+            raise DataError(f"espeak-ng could not speak {text[:60]!r}: {reason}.")
+        return done.stdout
+
+    @staticmethod
+    def _version(program: str) -> str:
+        """The version out of a line such as "eSpeak NG text-to-speech: 1.52.0  Data at: …"."""
+        words = subprocess.run([program, "--version"], capture_output=True, text=True).stdout.split()
+        return next((word for word in words if word[0].isdigit()), "of unknown version")
+
+
+@functools.cache
+def _open_library(library_path: str, data_path: str) -> tuple[Any, int]:
+    """The library, initialized, and its sample rate; initializing twice in a process is not safe."""
+    library = ctypes.CDLL(library_path)
+    library.espeak_Info.restype = ctypes.c_char_p
+    library.espeak_Info.argtypes = [ctypes.c_void_p]
+    library.espeak_Initialize.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int]
+    library.espeak_SetSynthCallback.argtypes = [_CALLBACK]
+    library.espeak_SetSynthCallback.restype = None
+    library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
+    library.espeak_SetParameter.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int]
+    library.espeak_Synth.argtypes = [
+        ctypes.c_char_p,
+        ctypes.c_size_t,
+        ctypes.c_uint,
+        ctypes.c_int,
+        ctypes.c_uint,
+        ctypes.c_uint,
+        ctypes.POINTER(ctypes.c_uint),
+        ctypes.c_void_p,
+    ]
+    sample_rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data_path.encode(), _DO_NOT_EXIT)
+    if sample_rate <= 0:
+        raise DataError(f"{library_path}: espeak-ng does not start; reinstall it: pip install espeakng-loader.")
+    return library, sample_rate

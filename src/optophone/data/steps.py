@@ -1,0 +1,119 @@
+"""Which items belong to which training step, as a function of the seed and the step alone.
+
+A run that is killed and resumed must go on exactly as if nothing had happened. So nothing about the order of the data
+lives in memory only: the batches of pass p over the data are planned from (seed, p), and a step's random numbers are
+drawn from (seed, step). Any step can be recomputed from the checkpoint before it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import Sampler
+
+Plan = Callable[[int], list[list[int]]]
+
+
+@dataclass(frozen=True)
+class StepItems:
+    """The items of one training step.
+
+    Args:
+        seed: of the run.
+        step: counted from 0 over the whole run.
+        indices: rows of the data set.
+    """
+
+    seed: int
+    step: int
+    indices: Sequence[int]
+
+    def generator(self) -> np.random.Generator:
+        """Random numbers that belong to this step, for augmentation."""
+        return np.random.default_rng((self.seed, 1, self.step))
+
+
+def shuffled_plan(n_items: int, batch_size: int, seed: int) -> Plan:
+    """Batches of `batch_size` in random order, another order each pass; the incomplete last batch is left out."""
+    assert n_items >= batch_size > 0, "fewer items than one batch"
+
+    def plan(epoch: int) -> list[list[int]]:
+        order = np.random.default_rng((seed, 0, epoch)).permutation(n_items)
+        usable = n_items - n_items % batch_size
+        return order[:usable].reshape(-1, batch_size).tolist()
+
+    return plan
+
+
+def length_plan(lengths: Sequence[int], frames_per_batch: int, max_batch: int, seed: int) -> Plan:
+    """Batches of items of similar length, each with about `frames_per_batch` padded frames.
+
+    Lengths are jittered by up to a tenth before sorting, so that batches differ from pass to pass; then the batches are
+    shuffled.
+    """
+    assert len(lengths) > 0, "no items"
+    true_lengths = np.asarray(lengths, dtype=np.float64)
+
+    def plan(epoch: int) -> list[list[int]]:
+        rng = np.random.default_rng((seed, 0, epoch))
+        order = np.argsort(true_lengths * rng.uniform(0.9, 1.1, len(true_lengths)), kind="stable")
+        batches: list[list[int]] = []
+        batch: list[int] = []
+        longest = 0.0
+        for index in order.tolist():
+            longest = max(longest, true_lengths[index])
+            if batch and (longest * (len(batch) + 1) > frames_per_batch or len(batch) == max_batch):
+                batches.append(batch)
+                batch, longest = [], true_lengths[index]
+            batch.append(index)
+        batches.append(batch)
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    return plan
+
+
+class SegmentSampler(Sampler[StepItems]):
+    """Yields the steps of one segment of the run; a segment is what the trainer counts as an epoch.
+
+    Checkpoints are written between segments, so a resumed run starts at the first step of one.
+
+    Args:
+        plan: pass over the data → its batches.
+        segment_steps: optimizer steps in a segment.
+        seed: of the run.
+        max_steps: the length of the run; the last segment may be shorter.
+    """
+
+    def __init__(self, plan: Plan, segment_steps: int, seed: int, max_steps: int) -> None:
+        self.plan = plan
+        self.segment_steps = segment_steps
+        self.seed = seed
+        self.max_steps = max_steps
+        self.segment = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each segment."""
+        self.segment = epoch
+
+    def __len__(self) -> int:
+        return min(self.segment_steps, max(self.max_steps - self.segment * self.segment_steps, 0))
+
+    def __iter__(self) -> Iterator[StepItems]:
+        first = self.segment * self.segment_steps
+        batches = self._batches_from(first)
+        for step in range(first, first + len(self)):
+            yield StepItems(self.seed, step, next(batches))
+
+    def _batches_from(self, step: int) -> Iterator[list[int]]:
+        """Batches from `step` of the run on; passes may differ in their number of batches."""
+        epoch = 0
+        batches = self.plan(epoch)
+        while step >= len(batches):
+            step -= len(batches)
+            epoch += 1
+            batches = self.plan(epoch)
+        while True:
+            yield from batches[step:]
+            step = 0
+            epoch += 1
+            batches = self.plan(epoch)

@@ -1,0 +1,212 @@
+"""Training of captioners: by cross-entropy, end to end or over a frozen encoder; or by self-critical sampling."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from optophone.core.errors import ConfigurationError
+from optophone.core.picture import PictureSpec
+from optophone.core.search import SearchConfig
+from optophone.core.vocabulary import Vocabulary
+from optophone.data.captioned_pictures import (
+    CaptionBatch,
+    CaptionedPictures,
+    CaptionedPicturesConfig,
+    KnownRegions,
+    build_vocabulary,
+    encode_captions,
+)
+from optophone.data.manifest import Dataset, Row, read_dataset
+from optophone.data.pictures import as_batch, normalize, resized
+from optophone.data.steps import shuffled_plan
+from optophone.evaluation.captions import evaluate_captions
+from optophone.models.captioners.build import DecoderConfig, build_captioner
+from optophone.models.captioners.captioner import Captioner
+from optophone.models.encoders.residual_grid import ResidualGridConfig
+from optophone.training.caption_loss import caption_cross_entropy, doubly_stochastic_penalty
+from optophone.training.describing import describe
+from optophone.training.experiment import Objective, TrainerConfig, Training, fit, training_loader
+from optophone.training.frozen_regions import compute_regions
+from optophone.training.optimization import OptimizerConfig
+from optophone.training.self_critical import SelfCriticalConfig, SelfCriticalReward, sample_captions, self_critical_loss
+from optophone.training.weights import load_weights, save_weights
+
+WEIGHTS = "captioner.safetensors"
+
+
+@dataclass(frozen=True)
+class CaptioningExperiment:
+    """A whole configuration of kind "captioner".
+
+    Args:
+        encoder_weights: safetensors of a pretrained encoder to start from.
+        captioner_weights: safetensors of a whole captioner to start from.
+        encoder_from: safetensors of a whole captioner whose encoder alone is taken.
+        frozen_views: 0 trains the encoder too; above, the encoder is frozen and looks once at this many views of each
+            picture: as it is, mirrored, then random ones.
+        attention_penalty: factor of the doubly stochastic penalty (Xu et al. 2015, equation 14).
+        self_critical: train by reward instead of cross-entropy; needs `captioner_weights`.
+        search: of the validation, and the exported captioner's default.
+    """
+
+    kind: Literal["captioner"]
+    name: str
+    data: CaptionedPicturesConfig
+    encoder: ResidualGridConfig = field(default_factory=ResidualGridConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    encoder_weights: str | None = None
+    captioner_weights: str | None = None
+    encoder_from: str | None = None
+    frozen_views: int = 0
+    label_smoothing: float = 0.0
+    attention_penalty: float = 0.0
+    self_critical: SelfCriticalConfig | None = None
+    search: SearchConfig = field(default_factory=SearchConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+
+class CaptioningObjective(Objective):
+    """Losses of a captioner, and the scores of its captions of the development pictures."""
+
+    def __init__(
+        self,
+        experiment: CaptioningExperiment,
+        vocabulary: Vocabulary,
+        dev_rows: list[Row],
+        reward: SelfCriticalReward | None,
+    ) -> None:
+        self.experiment, self.vocabulary, self.dev_rows, self.reward = experiment, vocabulary, dev_rows, reward
+        self.captions: list[str] = []
+        self.looks: list[tuple[Tensor, str, np.ndarray]] = []
+
+    def training_loss(self, model: Any, batch: CaptionBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy with its penalty, or the self-critical loss."""
+        if self.reward is not None:
+            return self._self_critical(model, batch, self.reward)
+        regions = regions_of(model, batch.pictures)
+        output = model.decoder(regions, None, batch.inputs, self.experiment.data.captions_per_picture)
+        loss = caption_cross_entropy(output.logits, batch.targets, self.vocabulary.pad, self.experiment.label_smoothing)
+        terms = {"cross_entropy": loss}
+        if self.experiment.attention_penalty:
+            penalty = doubly_stochastic_penalty(output.attention, batch.targets != self.vocabulary.pad)
+            terms["attention_penalty"] = penalty
+            loss = loss + self.experiment.attention_penalty * penalty
+        return loss, {"loss": loss, **terms}
+
+    def _self_critical(
+        self, model: Any, batch: CaptionBatch, reward: SelfCriticalReward
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sample, reward, and raise the probability of what was better than its siblings.
+
+        Dropout stays off: the samples come from the network that is judged.
+        """
+        model.eval()
+        regions = regions_of(model, batch.pictures)
+        longest = self.experiment.data.max_symbols
+        sampled = sample_captions(model.decoder, regions, self.vocabulary, reward.config, longest)
+        rewards = reward.score(sampled, batch.indices)
+        loss = self_critical_loss(model.decoder, regions, sampled, rewards, self.vocabulary)
+        return loss, {"loss": loss, "reward": rewards.mean()}
+
+    def validate(self, model: Any, batch: Tensor) -> None:
+        """Captions of a batch of development pictures (B, 3, H, W)."""
+        found = describe(model.decoder, model.encoder(batch), self.vocabulary, self.experiment.search)
+        for picture, (best, *_) in zip(batch, found, strict=True):
+            text = self.vocabulary.decode(best.ids)
+            self.captions.append(text)
+            if len(self.looks) < 4 and best.attention is not None:
+                self.looks.append((picture, text, best.attention))
+
+    def measures(self) -> dict[str, float]:
+        """Scores against the five human captions."""
+        rows = self.dev_rows[: len(self.captions)]
+        hypotheses = {row["id"]: caption for row, caption in zip(rows, self.captions, strict=True)}
+        self.captions = []
+        scores = evaluate_captions(hypotheses, {row["id"]: row["captions"] for row in rows})
+        names = ("bleu_1", "bleu_4", "cider_d", "n_distinct_captions", "mean_length")
+        return {name: float(getattr(scores, name)) for name in names}
+
+    def show(self, model: Any, writer: Any, step: int) -> None:
+        """Captions, and where each symbol looked."""
+        looks, self.looks = self.looks, []
+        writer.add_text("dev/captions", "\n\n".join(text for _, text, _ in looks), step)
+        for i, (picture, _, attention) in enumerate(looks):
+            if len(attention):  # an untrained captioner may say nothing
+                writer.add_image(f"dev/attention_{i}", attention_strip(picture, attention), step)
+
+
+def regions_of(model: Captioner, pictures: Tensor) -> Tensor:
+    """Regions (B, R, D) of pictures (B, 3, H, W); regions come back as they are."""
+    if pictures.ndim == 3:
+        return pictures
+    return model.encoder(pictures.to(memory_format=torch.channels_last))
+
+
+def attention_strip(picture: Tensor, attention: np.ndarray) -> Tensor:
+    """The picture once per symbol side by side, bright where the symbol looked: (3, H, S · W), 0..1.
+
+    Args:
+        picture: (3, H, W) normalised.
+        attention: (S, R) over a square grid.
+    """
+    side = round(attention.shape[1] ** 0.5)
+    weights = torch.from_numpy(attention[:, : side * side]).float().view(-1, 1, side, side)
+    weights = torch.nn.functional.interpolate(weights, picture.shape[1:], mode="bilinear")
+    weights = weights / weights.amax((2, 3), keepdim=True).clamp(min=1e-8)
+    grey = (picture.float().mean(0, keepdim=True) * 0.25 + 0.5).clamp(0, 1)
+    panels = grey * (0.25 + 0.75 * weights)
+    return panels.expand(-1, 3, -1, -1).permute(1, 2, 0, 3).flatten(2)
+
+
+def dev_pictures(dataset: Dataset, config: CaptionedPicturesConfig) -> list[Tensor]:
+    """The development pictures in batches (50, 3, size, size)."""
+    packed = dataset.array("dev", "pictures")[: config.dev_limit or None]
+    spec = PictureSpec(config.size, config.size)
+    chunks = (resized(packed[first : first + 50], spec) for first in range(0, len(packed), 50))
+    return [normalize(as_batch(chunk), spec) for chunk in chunks]
+
+
+def build_model(experiment: CaptioningExperiment, vocabulary: Vocabulary) -> Captioner:
+    """The captioner with the weights it starts from."""
+    torch.manual_seed(experiment.trainer.seed)
+    model = build_captioner(experiment.encoder, experiment.decoder, len(vocabulary), experiment.data.size)
+    if experiment.captioner_weights:
+        load_weights(model, experiment.captioner_weights)
+    elif experiment.encoder_from:
+        load_weights(model.encoder, experiment.encoder_from, prefix="encoder.")
+    elif experiment.encoder_weights:
+        load_weights(model.encoder, experiment.encoder_weights)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
+    """Train the captioner; writes `vocabulary.json` and `captioner.safetensors` into `folder`."""
+    if experiment.self_critical and not experiment.captioner_weights:
+        raise ConfigurationError("self_critical: needs captioner_weights to start from; train by cross-entropy first.")
+    dataset = read_dataset(experiment.data.folder)
+    rows = dataset.rows("train")
+    vocabulary = build_vocabulary(rows, experiment.data)
+    vocabulary.save(folder / "vocabulary.json")
+    captions = encode_captions(rows, vocabulary)
+    model = build_model(experiment, vocabulary)
+    source = CaptionedPictures(dataset.array("train", "pictures"), captions, vocabulary, experiment.data)
+    training_set: CaptionedPictures | KnownRegions = source
+    if experiment.frozen_views:
+        torch.set_num_threads(experiment.trainer.threads)
+        regions = compute_regions(model.encoder, source, experiment.frozen_views, folder / "regions.safetensors")
+        training_set = KnownRegions(regions, source)
+        model.encoder.requires_grad_(False)
+    reward = SelfCriticalReward(captions, experiment.self_critical) if experiment.self_critical else None
+    objective = CaptioningObjective(experiment, vocabulary, dataset.rows("dev"), reward)
+    training = Training(model, objective, experiment.optimizer, experiment.trainer)
+    plan = shuffled_plan(len(rows), experiment.data.batch_size, experiment.trainer.seed)
+    dev: DataLoader = DataLoader(dev_pictures(dataset, experiment.data), batch_size=None)  # type: ignore[arg-type]
+    fit(training, training_loader(training_set, plan, experiment.trainer), dev, folder, experiment.trainer)
+    save_weights(training.best_model, folder / WEIGHTS)
+

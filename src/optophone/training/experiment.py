@@ -1,0 +1,199 @@
+"""What every training has in common: trainer options, checkpoints, resumption."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from optophone.core.errors import ConfigurationError
+from optophone.data.steps import Plan, SegmentSampler
+from optophone.training.averaging import AveragedModel
+from optophone.training.optimization import OptimizerConfig, build_optimizer, learning_rate_factor
+
+CHECKPOINT = "last.ckpt"
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How long, how precisely and on what a run goes.
+
+    Args:
+        max_steps: optimizer steps of the whole run.
+        segment_steps: steps between points at which the run can be resumed and validated.
+        validate_every: segments between validations.
+        save_every_s: seconds between checkpoints, which are written at the end of a segment.
+        precision: "bf16-mixed" runs matrix products in bfloat16 where the processor has it.
+        threads: of PyTorch; one thread a process is what two trainings on two cores want.
+        gradient_clip: largest norm of the gradient; 0 for none.
+        average_decay: of the moving average of the weights that is validated and exported; 0 for none.
+    """
+
+    max_steps: int = 1000
+    segment_steps: int = 50
+    validate_every: int = 10
+    save_every_s: float = 180.0
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    accelerator: str = "cpu"
+    devices: int = 1
+    threads: int = 1
+    gradient_clip: float = 0.0
+    average_decay: float = 0.0
+    seed: int = 0
+
+
+class Training(lightning.LightningModule):
+    """One training step and one validation of a kind of part.
+
+    Args:
+        model: what is trained.
+        objective: the kind's losses and metrics.
+        optimizer: how.
+        trainer: how long.
+    """
+
+    def __init__(
+        self, model: nn.Module, objective: "Objective", optimizer: OptimizerConfig, trainer: TrainerConfig
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.averaged = AveragedModel(model, trainer.average_decay) if trainer.average_decay else None
+        self.objective = objective
+        self.optimizer_config = optimizer
+        self.trainer_config = trainer
+
+    @property
+    def best_model(self) -> nn.Module:
+        """The averaged weights where there are any."""
+        return self.averaged.model if self.averaged is not None else self.model
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer, and its schedule by step."""
+        optimizer = build_optimizer(self.model.named_parameters(), self.optimizer_config)
+        max_steps = self.trainer_config.max_steps
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, max_steps, self.optimizer_config)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Dropout draws from (seed, step), so that a resumed run draws what an uninterrupted one would."""
+        torch.manual_seed(self.trainer_config.seed * 1_000_003 + self.global_step)
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        """The loss of one batch; every term is logged."""
+        loss, terms = self.objective.training_loss(self.model, batch, self.global_step)
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=True)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Let the average follow."""
+        if self.averaged is not None:
+            self.averaged.update(self.model, self.global_step)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Collects what the objective measures on one batch."""
+        self.objective.validate(self.best_model, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the measures of the whole validation set, and samples to look at and listen to."""
+        measures = self.objective.measures()
+        self.log_dict({f"dev/{name}": value for name, value in measures.items()}, prog_bar=True)
+        if not self.trainer.sanity_checking:
+            line = "  ".join(f"{name} {value:.4f}" for name, value in measures.items())
+            print(f"step {self.global_step}: {line}", flush=True)
+            if isinstance(self.logger, TensorBoardLogger):
+                self.objective.show(self.best_model, self.logger.experiment, self.global_step)
+
+
+class Objective:
+    """The losses and measures of a kind of part; a subclass of nothing but this role."""
+
+    def training_loss(self, model: nn.Module, batch: Any, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The loss to go down, and its terms by name."""
+        raise AssertionError("an objective defines its training loss")
+
+    def validate(self, model: nn.Module, batch: Any) -> None:
+        """Collect what is needed for `measures`."""
+        raise AssertionError("an objective defines its validation")
+
+    def measures(self) -> dict[str, float]:
+        """The measures since the last call, by name."""
+        raise AssertionError("an objective defines its measures")
+
+    def show(self, model: nn.Module, writer: Any, step: int) -> None:
+        """Write samples to TensorBoard; nothing by default."""
+
+
+class SegmentCheckpoint(Callback):
+    """Writes `last.ckpt` between segments, through a temporary file, so that a kill at any moment loses no more than
+    the time since the last one and never leaves half a file."""
+
+    def __init__(self, folder: Path, every_s: float) -> None:
+        self.path = folder / CHECKPOINT
+        self.every_s = every_s
+        self.last_save = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """At the end of a segment, when it is time or the run is over."""
+        over = trainer.global_step >= trainer.max_steps
+        if over or time.monotonic() - self.last_save >= self.every_s:
+            temporary = self.path.with_name(self.path.name + ".partial")
+            trainer.save_checkpoint(temporary)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+            self.last_save = time.monotonic()
+
+
+def training_loader(dataset: Dataset, plan: Plan, config: TrainerConfig) -> DataLoader:
+    """Whole batches of `dataset`, which takes a `StepItems` and returns a collated batch."""
+    sampler = SegmentSampler(plan, config.segment_steps, config.seed, config.max_steps)
+    return DataLoader(dataset, sampler=sampler, batch_size=None)
+
+
+def fit(training: Training, train: DataLoader, dev: Any, folder: Path, config: TrainerConfig) -> None:
+    """Run the training to its end, resuming from `folder` where a checkpoint lies.
+
+    Raises:
+        ConfigurationError: the checkpoint belongs to a longer run than configured.
+    """
+    torch.set_num_threads(config.threads)
+    checkpoint = folder / CHECKPOINT
+    trainer = lightning.Trainer(
+        max_steps=config.max_steps,
+        max_epochs=-1,
+        accelerator=config.accelerator,
+        devices=config.devices,
+        precision=config.precision,
+        gradient_clip_val=config.gradient_clip or None,
+        logger=TensorBoardLogger(folder, name="", version="curves"),
+        callbacks=[SegmentCheckpoint(folder, config.save_every_s)],
+        check_val_every_n_epoch=config.validate_every,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=os.isatty(2),
+        log_every_n_steps=20,
+    )
+    resume = checkpoint if checkpoint.is_file() else None
+    if resume:
+        saved = torch.load(resume, map_location="cpu", weights_only=False, mmap=True)["global_step"]
+        if saved > config.max_steps:
+            raise ConfigurationError(f"{resume}: has {saved} steps, the configuration {config.max_steps}.")
+        print(f"resuming at step {saved}", flush=True)
+        if saved == config.max_steps:
+            return
+    trainer.fit(training, train, dev, ckpt_path=resume, weights_only=False)
+
+
+ExperimentRunner = Callable[[Any, Path], None]

@@ -1,0 +1,68 @@
+"""Regions of all training pictures under a frozen encoder, computed once."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from optophone.data.augmentation import augment
+from optophone.data.captioned_pictures import CaptionedPictures
+from optophone.data.pictures import as_batch, normalize, resized
+
+BATCH = 50
+
+
+@torch.no_grad()
+def compute_regions(encoder: nn.Module, source: CaptionedPictures, n_views: int, cache: Path) -> Tensor:
+    """Regions (views, n, R, D) bfloat16: of the pictures as they are, mirrored, then randomly changed.
+
+    Args:
+        encoder: pictures (B, 3, H, W) → regions (B, R, D).
+        source: the pictures and their augmentation.
+        n_views: at least 1.
+        cache: a safetensors file that is reused where encoder, pictures and views are the same.
+    """
+    fingerprint = _fingerprint(encoder, source, n_views)
+    if cache.is_file():
+        with safe_open(cache, "pt") as file:
+            if (file.metadata() or {}).get("fingerprint") == fingerprint:
+                return file.get_tensor("regions")
+    encoder.eval()
+    views = []
+    for view in range(n_views):
+        parts = []
+        for first in range(0, len(source), BATCH):
+            packed = resized(source.pictures[first : first + BATCH], source.spec)
+            pictures = _view(as_batch(packed), view, first, source)
+            with torch.autocast("cpu", torch.bfloat16):
+                parts.append(encoder(pictures.contiguous(memory_format=torch.channels_last)).bfloat16())
+        views.append(torch.cat(parts))
+        print(f"regions of view {view + 1} of {n_views}", flush=True)
+    regions = torch.stack(views)
+    temporary = cache.with_name(cache.name + ".partial")
+    save_file({"regions": regions}, temporary, metadata={"fingerprint": fingerprint})
+    os.replace(temporary, cache)
+    return regions
+
+
+def _view(pictures: Tensor, view: int, first: int, source: CaptionedPictures) -> Tensor:
+    config = source.config
+    if view == 1:
+        pictures = pictures.flip(-1)
+    elif view > 1:
+        pictures = augment(pictures, config.size, config.augmentation, np.random.default_rng((view, first)))
+    return normalize(pictures, source.spec)
+
+
+def _fingerprint(encoder: nn.Module, source: CaptionedPictures, n_views: int) -> str:
+    """Changes whenever the regions would."""
+    digest = hashlib.sha256(f"{n_views} {len(source)} {source.config.size} {source.config.augmentation}".encode())
+    for name, value in sorted(encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,78 @@
+"""From a YAML file to a run: read, override, check, save beside the weights, train."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from optophone.core.configuration import from_mapping, to_mapping
+from optophone.core.errors import ConfigurationError
+from optophone.data.manifest import write_atomically
+
+
+def read_configuration(path: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+    """The mapping in the YAML file `path`, with dotted `overrides` (("trainer.max_steps", "100"), …) put in.
+
+    Raises:
+        ConfigurationError: no such file, no YAML mapping, or an override that goes through a plain value.
+    """
+    path = Path(path)
+    try:
+        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot read the configuration ({error.strerror}).") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(mapping, dict):
+        raise ConfigurationError(f"{path}: expected options as a YAML mapping.")
+    for key, text in overrides:
+        _override(mapping, key, yaml.safe_load(text))
+    return mapping
+
+
+def _override(mapping: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        mapping = mapping.setdefault(parent, {})
+        if not isinstance(mapping, dict):
+            raise ConfigurationError(f"--{key}: {parent!r} is a value and has no options below it.")
+    mapping[last] = value
+
+
+def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
+    """The typed experiment of `mapping`, and the function that runs it; imports only what its kind needs."""
+    kind = mapping.get("kind")
+    if kind == "encoder":
+        from optophone.training.classification import ClassificationExperiment, run_classification
+
+        return from_mapping(ClassificationExperiment, mapping, where), run_classification
+    if kind == "captioner":
+        from optophone.training.captioning import CaptioningExperiment, run_captioning
+
+        return from_mapping(CaptioningExperiment, mapping, where), run_captioning
+    if kind == "acoustic":
+        from optophone.training.synthesis import SynthesisExperiment, run_synthesis
+
+        return from_mapping(SynthesisExperiment, mapping, where), run_synthesis
+    raise ConfigurationError(f"{where}: kind {kind!r} is not one of encoder, captioner, acoustic.")
+
+
+def train(path: str | Path, overrides: Sequence[tuple[str, str]] = (), out: str | Path | None = None) -> Path:
+    """Train what the YAML file `path` describes; goes on where an earlier call with the same folder stopped.
+
+    Args:
+        path: the configuration.
+        overrides: dotted option and YAML value.
+        out: the run's folder; `work/<name>` when None.
+
+    Returns:
+        The run's folder: `configuration.yaml` (resolved), `last.ckpt`, `curves/`, the weights.
+    """
+    experiment, run = build_experiment(read_configuration(path, overrides), str(path))
+    folder = Path(out) if out else Path("work") / experiment.name
+    folder.mkdir(parents=True, exist_ok=True)
+    resolved = yaml.safe_dump(to_mapping(experiment), sort_keys=False, allow_unicode=True)
+    write_atomically(folder / "configuration.yaml", resolved.encode())
+    run(experiment, folder)
+    return folder

@@ -1,0 +1,40 @@
+"""Weights to and from safetensors files: no pickle, strict names."""
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from optophone.core.errors import ConfigurationError
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write the state dictionary of `model` through a temporary file; tied weights are written under each name."""
+    temporary = path.with_name(path.name + ".partial")
+    save_file({name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}, temporary)
+    os.replace(temporary, path)
+
+
+def load_weights(model: nn.Module, path: str | Path, prefix: str = "") -> None:
+    """Load `path` into `model`; with a prefix, only the weights whose names begin with it, and without it.
+
+    Raises:
+        ConfigurationError: no such file, or names and sizes differ from the model's; the first ones are named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: no such weights; run the training that makes them first.")
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise ConfigurationError(f"{path}: not a safetensors file ({error}).") from None
+    state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    own = model.state_dict()
+    different = sorted(set(own) ^ set(state)) or [n for n in own if own[n].shape != state[n].shape]
+    if different:
+        raise ConfigurationError(f"{path}: does not fit the model; differs in {', '.join(different[:3])}.")
+    with torch.no_grad():
+        model.load_state_dict(state)
