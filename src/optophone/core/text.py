@@ -6,7 +6,7 @@ same `clean_text`. Its result holds nothing but a–z, the space, ``!'(),-.:;?``
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _PHONES = (
     "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH", "K",
@@ -158,7 +158,7 @@ def split_sentences(text: str, max_characters: int) -> list[str]:
         if len(sentence) <= max_characters:
             pieces.append(sentence)
         else:
-            pieces.extend(_pack(_cut_after(sentence, _CLAUSE_END), max_characters))
+            pieces.extend(_fit_sentence(sentence, max_characters))
     return pieces
 
 
@@ -319,10 +319,23 @@ def _cut_after(text: str, pattern: re.Pattern[str], accept: Callable[[str, int],
         yield piece
 
 
-def _pack(clauses: Iterator[str], max_characters: int) -> Iterator[str]:
-    """Join clauses, and the words of those that are too long, into pieces as long as allowed."""
+def _fit_sentence(sentence: str, max_characters: int) -> Iterator[str]:
+    """Clauses joined into pieces as long as allowed; a clause that is too long is cut between words, by itself."""
+    fitting: list[str] = []
+    for clause in _cut_after(sentence, _CLAUSE_END):
+        if len(clause) <= max_characters:
+            fitting.append(clause)
+            continue
+        yield from _pack(fitting, max_characters)
+        fitting = []
+        yield from _pack(_words(clause, max_characters), max_characters)
+    yield from _pack(fitting, max_characters)
+
+
+def _pack(parts: Iterable[str], max_characters: int) -> Iterator[str]:
+    """Join `parts` with spaces into pieces as long as allowed."""
     piece = ""
-    for part in (part for clause in clauses for part in _fitting_parts(clause, max_characters)):
+    for part in parts:
         if piece and len(piece) + 1 + len(part) > max_characters:
             yield piece
             piece = part
@@ -332,10 +345,8 @@ def _pack(clauses: Iterator[str], max_characters: int) -> Iterator[str]:
         yield piece
 
 
-def _fitting_parts(clause: str, max_characters: int) -> Iterator[str]:
-    if len(clause) <= max_characters:
-        yield clause
-        return
+def _words(clause: str, max_characters: int) -> Iterator[str]:
+    """The words of `clause`, those that are too long in slices; inline phones whole."""
     for stretch in _INLINE_PHONES.split(clause):
         if _INLINE_PHONES.fullmatch(stretch):
             yield stretch
