@@ -1,7 +1,7 @@
 """The espeak-ng speech synthesizer, as a library (the espeakng-loader wheel) or as the installed program.
 
-It makes the speech for captions that have none. espeak-ng is under the GPL and stays a separate, optional program: it is
-loaded when it is asked for, from what the user has installed.
+It makes the speech for captions that have none. espeak-ng is under the GPL and stays a separate, optional program: it
+is loaded when it is asked for, from what the user has installed.
 """
 
 import ctypes
