@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import BinaryIO, Literal
 
 import numpy as np
@@ -180,7 +179,7 @@ def _read_file(path: str | os.PathLike[str], name: str, limits: PictureLimits) -
             raise PictureError(f"{name[:80]} is a web address; download the picture first and give the file.") from None
         if isinstance(error, FileNotFoundError):
             raise PictureError(f"{name}: there is no such file; check the name and the folder.") from None
-        if isinstance(error, IsADirectoryError) or Path(path).is_dir():
+        if os.path.isdir(path):
             raise PictureError(f"{name} is a folder; give the pictures in it, for instance {name}/*.jpg.") from None
         if isinstance(error, PermissionError):
             raise PictureError(f"{name} may not be read; change its permissions.") from None
