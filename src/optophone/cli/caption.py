@@ -1,6 +1,7 @@
 """`optophone caption`: photos → words."""
 
 import json
+from typing import Any
 
 import click
 
@@ -37,32 +38,30 @@ def caption(
       optophone caption photo.jpg --variants 5
       optophone caption photo.jpg --sample --temperature 0.8 --seed 3
     """
-    from optophone.cli.messages import caption_line, report_failure
+    from optophone.cli.messages import caption_line, printable, report_failure
     from optophone.cli.progress import Progress
     from optophone.cli.sound_stream import standard_input
     from optophone.runtime.load import load_describer
 
     describer = load_describer(bundle, threads=threads)
     search = search_options.apply(describer.search)
-    print_json = (lambda record: click.echo(json.dumps(record, ensure_ascii=False))) if as_json else None
     status = 0
     with Progress(len(photos), quiet) as progress:
         for photo in photos:
+            record: dict[str, Any] = {"picture": printable(photo)}
+            lines = []
             try:
                 picture = standard_input() if photo == "-" else photo
                 descriptions = describer.caption(picture, variants=variants, search=search, hedge=False)
+                found = [description.to_json() for description in descriptions]
+                record |= {**found[0], "variants": found}
+                lines = [caption_line(one, photo if len(photos) > 1 else None) for one in descriptions]
+                progress.clear()
             except OptophoneError as error:
                 status = 2
                 progress.clear()
-                report_failure(photo, error, print_json)
-                progress.advance()
-                continue
-            progress.clear()
-            if print_json:
-                found = [description.to_json() for description in descriptions]
-                print_json({"picture": photo, **found[0], "variants": found})
-            else:
-                for description in descriptions:
-                    click.echo(caption_line(description, photo if len(photos) > 1 else None))
+                record["error"] = report_failure(photo, error)
+            for line in [json.dumps(record, ensure_ascii=False)] if as_json else lines:
+                click.echo(line)
             progress.advance()
     return status

@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -51,6 +51,17 @@ class LazyGroup(click.Group):
             return None
         return getattr(importlib.import_module(f"optophone.cli.{cmd_name}"), cmd_name)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader of our output who goes away ends it quietly, here before click makes that a 1."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            # Python flushes stdout once more at exit, and would complain there.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the names with their one-line help, without importing any of them."""
         for heading in dict.fromkeys(group for group, _ in COMMANDS.values()):
@@ -83,10 +94,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; errors become one line on stderr."""
-    warnings.showwarning = _show_warning
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)  # each photo's own, not only the first's
+        warnings.showwarning = _show_warning
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         status = cli.main(args=arguments, prog_name="optophone", standalone_mode=False)
-        sys.stdout.flush()  # here, where a reader who went away can still be answered for
         return status if isinstance(status, int) else 0
     except OptophoneError as error:
         return _fail(str(error))
@@ -97,14 +113,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(_missing_extra(error))
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except BrokenPipeError:
-        # Python flushes stdout once more at exit, and would complain there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
 
 
 def _fail(message: str) -> int:
-    click.echo(f"optophone: {' '.join(message.split())}", err=True)
+    one_line = " ".join(message.encode("utf-8", "replace").decode("utf-8").split())
+    click.echo(f"optophone: {one_line}", err=True)
     return 2
 
 

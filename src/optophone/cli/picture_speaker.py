@@ -1,6 +1,7 @@
 """The work of `optophone speak`: loads once, then speaks one photo after the other."""
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from optophone.cli.messages import caption_line, report_failure
+from optophone.cli.messages import caption_line, printable, report_failure
 from optophone.cli.options import SearchOptions
 from optophone.cli.progress import Progress
 from optophone.cli.sound_files import SoundFiles
@@ -70,7 +71,9 @@ class PictureSpeaker:
                 except OptophoneError as error:
                     status = 2
                     progress.clear()
-                    report_failure(photo, error, self._print_json if self.options.as_json else None)
+                    message = report_failure(photo, error)
+                    if self.options.as_json:
+                        self._print_json({"picture": printable(photo), "error": message})
                 progress.advance()
         if self.stdout:
             self.stdout.close()
@@ -79,16 +82,21 @@ class PictureSpeaker:
     def _speak(self, number: int, photo: str, progress: Progress) -> None:
         """Describe one photo, send its sound where it belongs, and say what was done."""
         options = self.options
+        began = time.perf_counter()
         picture = standard_input() if photo == "-" else photo
         descriptions = self.describe.caption(
             picture, variants=options.variants, search=self.search, hedge=options.hedge
         )
         if self.stdout or options.play:  # the words first: the sound takes as long as it lasts
             self._print_captions(photo, descriptions)
+        captioned = time.perf_counter()
         record = self._deliver(number, descriptions)
+        voiced = time.perf_counter()
+        seconds = {"caption_s": captioned - began, "voice_s": voiced - captioned, "total_s": voiced - began}
+        record["timings"] = {stage: round(value, 4) for stage, value in seconds.items()}
         progress.clear()
         if options.as_json:
-            self._print_json({"picture": photo, **record})
+            self._print_json({"picture": printable(photo), **record})
             return
         if not (self.stdout or options.play):
             self._print_captions(photo, descriptions)
@@ -101,7 +109,8 @@ class PictureSpeaker:
         if not (self.stdout or options.play):
             assert self.files is not None
             spoken = describe.speak(descriptions, speed=options.speed)
-            return {**spoken.to_json(), "output": str(self.files.write(number, spoken.wave, spoken.sample_rate))}
+            path = self.files.write(number, spoken.wave, spoken.sample_rate)
+            return {**spoken.to_json(), "output": printable(str(path))}
         chunks: Iterable[np.ndarray] = describe.stream_descriptions(descriptions, speed=options.speed)
         if options.play:
             chunks = play(chunks, describe.sample_rate)
@@ -113,7 +122,7 @@ class PictureSpeaker:
             wave = np.concatenate(list(chunks))
             n_samples = len(wave)
             if self.files and options.output is not None:
-                record["output"] = str(self.files.write(number, wave, describe.sample_rate))
+                record["output"] = printable(str(self.files.write(number, wave, describe.sample_rate)))
         best = descriptions[0]
         return {
             "text": best.text,

@@ -1,5 +1,6 @@
 """Where the sound of each input goes when it goes to files."""
 
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -40,7 +41,9 @@ class SoundFiles:
         if self.raw:
             return
         if self.audio_format is None and named not in FORMATS:
-            raise AudioError(f"{self.output}: the name ends in none of {', '.join(FORMATS)}; add one, or --format.")
+            raise AudioError(
+                f"{self.output}: the name ends in none of .{', .'.join(FORMATS)}; add one, or / for a folder."
+            )
         if self.audio_format and named in FORMATS and named != self.audio_format:
             raise AudioError(f"{self.output}: the name says {named} but --format says {self.audio_format}.")
 
@@ -48,7 +51,7 @@ class SoundFiles:
     def is_folder(self) -> bool:
         """Whether -o is a folder: it exists as one, ends with a slash, or must be one to hold several results."""
         assert self.output is not None
-        if self.output.endswith(("/", os.sep)) or Path(self.output).is_dir():
+        if self.output.endswith(("/", os.sep)) or os.path.isdir(self.output):
             return True
         return len(self.inputs) > 1 and not Path(self.output).suffix
 
@@ -66,18 +69,31 @@ class SoundFiles:
         return "pcm" if self.raw else self.format
 
     def path_for(self, number: int) -> Path:
-        """The file for input `number`; inputs of the same name get `-2`, `-3` behind it."""
+        """The file for input `number`; where the name is taken, by an input or by another's sound, `-2` and so on."""
         if self.output is not None and not self.is_folder:
             path = Path(self.output)
             if _same_as_any(path, self.inputs):
                 raise AudioError(f"{path}: this is the picture itself; choose another name with -o.")
             return path
-        folder = Path(self.output) if self.output is not None else Path()
-        stems = [_stem(name) for name in self.inputs]
-        earlier = stems[:number].count(stems[number])
-        stem = stems[number] if not earlier else f"{stems[number]}-{earlier + 1}"
-        path = folder / f"{stem}.{self.suffix}"
-        return folder / f"{stem}-spoken.{self.suffix}" if _same_as_any(path, self.inputs) else path
+        return Path(self.output or "") / self._names[number]
+
+    @functools.cached_property
+    def _names(self) -> list[str]:
+        """A file name for every input, no two alike and none that of an input."""
+        taken = {os.path.realpath(name) for name in self.inputs if os.path.exists(name)}
+        folder = os.path.realpath(self.output or "")
+        counts: dict[str, int] = {}
+        names: list[str] = []
+        for stem in map(_stem, self.inputs):
+            while True:
+                count = counts[stem] = counts.get(stem, 0) + 1
+                name = f"{stem}.{self.suffix}" if count == 1 else f"{stem}-{count}.{self.suffix}"
+                path = os.path.join(folder, name)
+                if path not in taken:
+                    break
+            taken.add(path)
+            names.append(name)
+        return names
 
     def write(self, number: int, wave: np.ndarray, sample_rate: int) -> Path:
         """Write the sound of input `number` whole or not at all, and return the file.
@@ -111,7 +127,7 @@ def _stem(name: str) -> str:
 
 
 def _same_as_any(path: Path, inputs: Sequence[str]) -> bool:
-    return path.exists() and any(os.path.exists(name) and os.path.samefile(path, name) for name in inputs)
+    return os.path.exists(path) and any(os.path.exists(name) and os.path.samefile(path, name) for name in inputs)
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -37,12 +37,12 @@ class StandardOutput:
         n_samples = 0
         for chunk in chunks:
             n_samples += len(chunk)
+            header_due, self.began = not (self.began or self.raw), True
             if not self.raw and self.audio_format != "wav":
                 self.waiting.append(chunk)
                 continue
-            if not self.began and not self.raw:
+            if header_due:
                 sys.stdout.buffer.write(wav_header(self.sample_rate))
-            self.began = True
             sys.stdout.buffer.write(pcm16(chunk))
             sys.stdout.buffer.flush()
         return n_samples

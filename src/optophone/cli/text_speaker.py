@@ -1,5 +1,6 @@
 """The work of `optophone say`: loads the voice once, then speaks a text, or line after line."""
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
-from optophone.cli.messages import report_failure
+from optophone.cli.messages import printable, report_failure
 from optophone.cli.sound_files import SoundFiles
 from optophone.cli.sound_stream import StandardOutput, play
 from optophone.core.errors import OptophoneError
@@ -63,13 +64,15 @@ class TextSpeaker:
     def run(self) -> int:
         """Speak everything; 0, or 2 where a line failed."""
         status = 0
-        for number, text in enumerate(self._texts(), 1):
+        for number, text in self._texts():
             try:
                 self._speak(number, text)
             except OptophoneError as error:
                 status = 2
                 name = f"line {number}" if self.reads_lines else "say"
-                report_failure(name, error, self._print_json if self.options.as_json else None)
+                report_failure(name, error)
+                if self.options.as_json:
+                    self._print_json({"text": printable(text), "error": str(error)})
         if self.stdout:
             self.stdout.close()
         elif self.spoken and (self.options.output is not None or not self.options.play):
@@ -77,21 +80,26 @@ class TextSpeaker:
             self._say_written(path, sum(map(len, self.spoken)))
         return status
 
-    def _texts(self) -> Iterator[str]:
+    def _texts(self) -> Iterator[tuple[int, str]]:
+        """Texts with their line numbers; blank lines are counted but not spoken."""
         if not self.reads_lines:
-            yield self.options.text
+            yield 1, self.options.text
             return
-        for line in sys.stdin:
+        for number, line in enumerate(io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace"), 1):
             if line.strip():
-                yield line.strip()
+                yield number, line.strip()
 
     def _speak(self, number: int, text: str) -> None:
         """Speak one text to where it belongs."""
-        chunks: Iterable[np.ndarray] = self.voice.stream_text(text, speed=self.options.speed)
+        speed = self.options.speed
+        if self.stdout or self.options.play:
+            chunks: Iterable[np.ndarray] = self.voice.stream_text(text, speed=speed)
+        else:  # whole sentences at once sound a little better than chunks
+            chunks = [self.voice.say(text, speed=speed).wave]
         if self.options.play:
             chunks = play(chunks, self.voice.sample_rate)
         if self.stdout:
-            n_samples = self.stdout.write(self._with_silence(chunks, number))
+            n_samples = self.stdout.write(self._with_silence(chunks, begun=self.stdout.began))
             self._report(text, n_samples, "-")
             return
         wave = np.concatenate(list(chunks))
@@ -102,23 +110,28 @@ class TextSpeaker:
             self._report(text, len(wave), str(path))
             self._say_written(path, len(wave))
             return
-        self.spoken.extend(self._with_silence([wave], number))
+        self.spoken.extend(self._with_silence([wave], begun=bool(self.spoken)))
         writes = self.options.output is not None or not self.options.play
         self._report(text, len(wave), str(self.files.path_for(0)) if writes else None)
 
-    def _with_silence(self, chunks: Iterable[np.ndarray], number: int) -> Iterator[np.ndarray]:
-        if number > 1:
+    def _with_silence(self, chunks: Iterable[np.ndarray], begun: bool) -> Iterator[np.ndarray]:
+        if begun:
             yield self.voice.silence(self.voice.config.sentence_silence_s)
         yield from chunks
 
     def _say_written(self, path: Path, n_samples: int) -> None:
         if not self.options.quiet:
-            click.echo(f"wrote {path} ({n_samples / self.voice.sample_rate:.1f} s)", err=True)
+            click.echo(f"wrote {printable(str(path))} ({n_samples / self.voice.sample_rate:.1f} s)", err=True)
 
     def _report(self, text: str, n_samples: int, output: str | None) -> None:
         if self.options.as_json:
             rate = self.voice.sample_rate
-            record = {"text": text, "output": output, "sample_rate": rate, "duration_s": round(n_samples / rate, 3)}
+            record = {
+                "text": printable(text),
+                "output": output,
+                "sample_rate": rate,
+                "duration_s": round(n_samples / rate, 3),
+            }
             self._print_json(record)
 
     def _print_json(self, record: dict[str, Any]) -> None:

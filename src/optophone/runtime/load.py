@@ -105,7 +105,7 @@ def find_bundle(bundle: str | os.PathLike[str] | None) -> Path:
     if bundle is None:
         bundle = DEFAULT
     path = Path(bundle)
-    if path.is_dir():
+    if os.path.isdir(path):
         return path
     embedded = EMBEDDED / path
     if len(path.parts) == 1 and path.name != ".." and (embedded / "bundle.json").is_file():
