@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from optophone.models.acoustic.attention import LocationAttention, window_bias
 from optophone.models.acoustic.attention_sequence import attention_sequence
+from optophone.models.acoustic.byte_dropout import dropout_mask
 from optophone.models.acoustic.lstm_cell import LSTMCell
 from optophone.models.acoustic.lstm_sequence import lstm_sequence
 from optophone.models.acoustic.prenet import Prenet
@@ -140,9 +140,10 @@ class Decoder(nn.Module):
         """
         squeezed = self.prenet(frames, prenet_masks)
         mask = self._dropout_mask(frames, self.attention_dropout, self.attention_rnn.size)
-        hidden, contexts, alignment = attention_sequence(self.attention_rnn, self.attention, squeezed, *memory, mask)
+        attended, alignment = attention_sequence(self.attention_rnn, self.attention, squeezed, *memory, mask)
         mask = self._dropout_mask(frames, self.decoder_dropout, self.decoder_rnn.size)
-        decoder_hidden = lstm_sequence(self.decoder_rnn, torch.cat((hidden, contexts), dim=2), mask)
+        decoder_hidden = lstm_sequence(self.decoder_rnn, attended, mask)
+        contexts = attended[:, :, self.attention_rnn.size :]
         mel, stop_logits = self._project(torch.cat((decoder_hidden, contexts), dim=2))
         # (U, B, r, M) → (B, M, U · r): the frames of a step follow one another.
         return mel.permute(1, 3, 0, 2).flatten(2), stop_logits.transpose(0, 1).flatten(1), alignment.transpose(0, 1)
@@ -155,4 +156,4 @@ class Decoder(nn.Module):
         """(U, B, size) with values 0 or 1 / (1 - probability) in training, else None."""
         if not self.training or probability == 0:
             return None
-        return functional.dropout(like.new_ones(*like.shape[:2], size), probability)
+        return dropout_mask(like, (*like.shape[:2], size), probability)

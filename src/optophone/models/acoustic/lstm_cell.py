@@ -35,3 +35,39 @@ def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     write, forget, new, read = gates.chunk(4, dim=-1)
     cell = torch.sigmoid(forget) * cell + torch.sigmoid(write) * torch.tanh(new)
     return torch.sigmoid(read) * torch.tanh(cell), cell
+
+
+def lstm_activate_(gates: Tensor, cell: Tensor, next_cell: Tensor) -> Tensor:
+    """`lstm_update` in place, for a backward written by hand.
+
+    Turns the pre-activations `gates` (B, 4 · size) into activations, writes the cell after `cell` (B, size) to
+    `next_cell`, and returns the hidden state (B, size).
+    """
+    new = torch.tanh(gates.chunk(4, dim=1)[2])
+    write, forget, slot, read = gates.sigmoid_().chunk(4, dim=1)
+    slot.copy_(new)
+    torch.addcmul(forget * cell, write, slot, out=next_cell)
+    return read * torch.tanh(next_cell)
+
+
+def lstm_gradients(
+    gates: Tensor, cell: Tensor, next_cell: Tensor, grad_hidden: Tensor, grad_next_cell: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the pre-activations (B, 4 · size) and of `cell` (B, size).
+
+    Args:
+        gates, cell, next_cell: as `lstm_activate_` left them.
+        grad_hidden: (B, size) of the hidden state it returned.
+        grad_next_cell: (B, size) of `next_cell`, from the step after.
+    """
+    write, forget, new, read = gates.chunk(4, dim=1)
+    shown = torch.tanh(next_cell)
+    grad_next_cell = torch.addcmul(grad_next_cell, grad_hidden * read, 1 - shown * shown)
+    # The derivative of a sigmoid y is y · (1 - y), of a tanh 1 - y².
+    slope = gates * (1 - gates)
+    slope_write, slope_forget, slope_new, slope_read = slope.chunk(4, dim=1)
+    slope_write.mul_(grad_next_cell * new)
+    slope_forget.mul_(grad_next_cell * cell)
+    torch.mul(grad_next_cell * write, 1 - new * new, out=slope_new)
+    slope_read.mul_(grad_hidden * shown)
+    return slope, grad_next_cell * forget

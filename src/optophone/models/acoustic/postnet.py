@@ -2,8 +2,8 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from optophone.models.acoustic.byte_dropout import byte_dropout
 from optophone.models.acoustic.normed_convolution import NormedConvolution
 
 
@@ -30,5 +30,5 @@ class Postnet(nn.Module):
             x = convolution(x, mel_mask)
             if i + 1 < len(self.convolutions):
                 x = torch.tanh(x)
-            x = functional.dropout(x, self.dropout, self.training)
+            x = byte_dropout(x, self.dropout, self.training)
         return x

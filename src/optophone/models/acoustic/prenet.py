@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from optophone.models.acoustic.byte_dropout import byte_dropout
 
 
 class Prenet(nn.Module):
@@ -40,5 +41,5 @@ class Prenet(nn.Module):
             if masks is not None:
                 frames = frames * masks[i]
             else:
-                frames = functional.dropout(frames, self.dropout, self.training or self.at_inference)
+                frames = byte_dropout(frames, self.dropout, self.training or self.at_inference)
         return frames

@@ -5,9 +5,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from optophone.models.acoustic.byte_dropout import byte_dropout
 from optophone.models.acoustic.normed_convolution import NormedConvolution
 
 
@@ -55,7 +55,7 @@ class SymbolEncoder(nn.Module):
         x = self.embedding(ids).transpose(1, 2)
         mask = None if ids_mask is None else ids_mask[:, None]
         for convolution in self.convolutions:
-            x = functional.dropout(torch.relu(convolution(x, mask)), self.dropout, self.training)
+            x = byte_dropout(torch.relu(convolution(x, mask)), self.dropout, self.training)
         x = x.transpose(1, 2)
         if id_lengths is None:
             return self.lstm(x)[0]
