@@ -1,9 +1,10 @@
 """`optophone prepare`: turn a downloaded data set into manifests and packed arrays to train on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from optophone.core.errors import ConfigurationError
 
@@ -17,7 +18,7 @@ OPTION_OWNERS = {
     "voice": "spoken-captions",
     "speed": "spoken-captions",
     "pitch": "spoken-captions",
-    "margin_ms": "spoken-captions",
+    "margin": "spoken-captions",
     "jobs": "spoken-captions",
 }
 
@@ -26,18 +27,25 @@ OPTION_OWNERS = {
 @click.argument("dataset", type=click.Choice(DATASETS), metavar="DATASET")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--size", type=click.IntRange(1, 4096), help="flickr8k: side of the packed pictures.  [default: 192]")
-@click.option("--voice", help="spoken-captions: voice of espeak-ng.  [default: en-us]")
-@click.option("--speed", type=click.IntRange(80, 450), help="spoken-captions: words a minute.  [default: 175]")
-@click.option("--pitch", type=click.IntRange(0, 99), help="spoken-captions: pitch of the voice.  [default: 50]")
-@click.option(
-    "--margin",
-    "margin_ms",
-    type=click.IntRange(0, 1000),
-    help="spoken-captions: silence at both ends, ms.  [default: 50]",
-)
-@click.option("--jobs", type=click.IntRange(1, 256), help="spoken-captions: processes.  [default: processors]")
-def prepare(dataset: str, source: Path, out: Path, **options: Any) -> None:
+@click.option("--size", default=192, show_default=True, help="flickr8k: side of the packed pictures, pixels.")
+@click.option("--voice", default="en-us", show_default=True, help="spoken-captions: voice of espeak-ng.")
+@click.option("--speed", default=175, show_default=True, help="spoken-captions: words a minute.")
+@click.option("--pitch", default=50, show_default=True, help="spoken-captions: pitch of the voice, 0 to 99.")
+@click.option("--margin", default=50, show_default=True, help="spoken-captions: silence at both ends, ms.")
+@click.option("--jobs", type=click.IntRange(1, 256), help="spoken-captions: processes.  [default: one a processor]")
+@click.pass_context
+def prepare(
+    context: click.Context,
+    dataset: str,
+    source: Path,
+    out: Path,
+    size: int,
+    voice: str,
+    speed: int,
+    pitch: int,
+    margin: int,
+    jobs: int | None,
+) -> None:
     """Read DATASET in its official layout at SOURCE, write manifests and packed arrays to OUT.
 
     \b
@@ -49,45 +57,40 @@ def prepare(dataset: str, source: Path, out: Path, **options: Any) -> None:
 
     Nothing is downloaded. An interrupted run continues when it is started again; a finished one does nothing.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    _refuse_foreign_options(dataset, given)
+    _refuse_foreign_options(context, dataset)
     finished_before = (out / "dataset.json").is_file()
-    result = _prepare(dataset, source, out, given)
+    if dataset == "spoken-captions":
+        from optophone.data.espeak import EspeakConfig
+        from optophone.data.prepare.spoken_captions import prepare_spoken_captions
+
+        result = prepare_spoken_captions(source, out, EspeakConfig(voice, speed, pitch), margin_ms=margin, jobs=jobs)
+    else:
+        result = _prepare_download(dataset, source, out, size)
     counts = ", ".join(f"{split.rows} {name}" for name, split in result.splits.items())
     click.echo(
         f"{out}: {dataset} {'was prepared already, nothing to do' if finished_before else 'is ready'} ({counts})"
     )
 
 
-def _prepare(dataset: str, source: Path, out: Path, given: dict[str, Any]) -> "Dataset":
-    """Call the function of `dataset` with the options that were given; the others keep its defaults."""
+def _prepare_download(dataset: str, source: Path, out: Path, size: int) -> "Dataset":
     if dataset == "flickr8k":
         from optophone.data.prepare.flickr8k import prepare_flickr8k
 
-        return prepare_flickr8k(source, out, **given)
+        return prepare_flickr8k(source, out, size)
     if dataset == "tiny-imagenet":
         from optophone.data.prepare.tiny_imagenet import prepare_tiny_imagenet
 
         return prepare_tiny_imagenet(source, out)
-    if dataset == "ljspeech":
-        from optophone.data.prepare.ljspeech import prepare_ljspeech
+    from optophone.data.prepare.ljspeech import prepare_ljspeech
 
-        return prepare_ljspeech(source, out)
-    from optophone.data.espeak import EspeakConfig
-    from optophone.data.prepare.spoken_captions import prepare_spoken_captions
-
-    voice = EspeakConfig(**{name: given.pop(name) for name in ("voice", "speed", "pitch") if name in given})
-    return prepare_spoken_captions(source, out, voice, **given)
+    return prepare_ljspeech(source, out)
 
 
-def _refuse_foreign_options(dataset: str, given: dict[str, Any]) -> None:
+def _refuse_foreign_options(context: click.Context, dataset: str) -> None:
     """An option of another data set would be ignored silently, so it is an error."""
-    for name in given:
-        if OPTION_OWNERS[name] != dataset:
-            option = "margin" if name == "margin_ms" else name
-            raise ConfigurationError(
-                f"--{option} is an option of {OPTION_OWNERS[name]}, not of {dataset}; leave it out."
-            )
+    for name, owner in OPTION_OWNERS.items():
+        if owner != dataset and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise ConfigurationError(f"--{name} is an option of {owner}, not of {dataset}; leave it out.")
 
 
 command = prepare

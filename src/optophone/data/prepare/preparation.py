@@ -31,15 +31,17 @@ class Preparation:
         if not self.source.is_dir():
             raise DataError(f"{self.source}: not a folder; give the folder of the unpacked {self.name} data set.")
         self._create_folder()
-        for name in (DATASET_FILE, REQUEST_FILE):
-            if (self.out / name).is_file():
-                self._compare(self.out / name)
-                break
-        else:
-            if any(self.out.iterdir()):
+        present = {path.name for path in self.out.iterdir()}
+        if DATASET_FILE in present:
+            self._compare(self.out / DATASET_FILE)
+            return read_dataset(self.out)
+        # A request alone has led to no work yet (a mistyped SOURCE, say), so another one may take its place.
+        if present - {REQUEST_FILE, REQUEST_FILE + ".partial"}:
+            if REQUEST_FILE not in present:
                 raise DataError(f"{self.out}: not empty and no prepared data set; choose another folder.")
-            write_atomically(self.out / REQUEST_FILE, (json.dumps(self._request(), indent=2) + "\n").encode())
-        return read_dataset(self.out) if (self.out / DATASET_FILE).is_file() else None
+            self._compare(self.out / REQUEST_FILE)
+        write_atomically(self.out / REQUEST_FILE, (json.dumps(self._request(), indent=2) + "\n").encode())
+        return None
 
     def finish(
         self, splits: Sequence[str], layout: str, licence: str, roots: Mapping[str, str | Path] | None = None

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,8 @@ def _speak_missing(shards: list[Shard], jobs: int) -> None:
     try:
         for _ in show_progress(executor.map(speak_shard, missing), len(shards), label, len(shards) - len(missing)):
             pass
+    except BrokenProcessPool:
+        raise DataError("A speaking process was ended from outside; run the same command again to continue.") from None
     finally:
         executor.shutdown(cancel_futures=True)
 

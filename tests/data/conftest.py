@@ -1,0 +1,156 @@
+"""Small trees in the official layouts of the data sets, made on the spot."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+WNIDS = ("n01443537", "n01629819", "n01641577")
+CAPTIONS = ("A dog runs .", "The brown dog is running .", "A dog .", 'Dog "Rex", running .', "An animal on grass .")
+
+
+class Trees:
+    """Builds source trees below `root`; every picture is of one colour, which tests can recognise."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def picture(self, index: int, size: tuple[int, int] = (64, 64), kind: str = "png") -> bytes:
+        """A picture of colour `colour(index)`; size is (width, height)."""
+        buffer = io.BytesIO()
+        Image.new("RGB", size, self.colour(index)).save(buffer, kind, **({"lossless": True} if kind == "webp" else {}))
+        return buffer.getvalue()
+
+    @staticmethod
+    def colour(index: int) -> tuple[int, int, int]:
+        """The colour of picture `index`."""
+        return (10 * index % 256, 255 - 10 * index % 256, 128)
+
+    def flickr8k(self, splits: tuple[str, ...] = ("train", "dev"), n: int = 3) -> Path:
+        """`n` pictures a split with five captions each, and one picture more that no list names."""
+        source = self.root / "flickr8k"
+        (source / "Flicker8k_Dataset").mkdir(parents=True)
+        (source / "Flickr8k_text").mkdir()
+        lines = []
+        for number, split in enumerate((*splits, "unlisted")):
+            names = [f"{split}_{i}.jpg" for i in range(1 if split == "unlisted" else n)]
+            for i, name in enumerate(names):
+                index = number * n + i
+                (source / "Flicker8k_Dataset" / name).write_bytes(self.picture(index, (50, 40), "jpeg"))
+                lines += [f"{name}#{k}\t{caption}\n" for k, caption in enumerate(CAPTIONS)]
+            if split != "unlisted":
+                (source / "Flickr8k_text" / f"Flickr_8k.{split}Images.txt").write_text("\n".join(names) + "\n")
+        (source / "Flickr8k_text" / "Flickr8k.token.txt").write_text("".join(lines))
+        return source
+
+    def tiny_imagenet_folder(self) -> Path:
+        """One training picture a class and three validation pictures."""
+        source = self.root / "tiny-imagenet-200"
+        for label, wnid in enumerate(WNIDS):
+            folder = source / "train" / wnid / "images"
+            folder.mkdir(parents=True)
+            (folder / f"{wnid}_0.JPEG").write_bytes(self.picture(label, kind="jpeg"))
+            (source / "train" / wnid / f"{wnid}_boxes.txt").write_text("")
+        (source / "val" / "images").mkdir(parents=True)
+        annotations = ""
+        for i in range(3):
+            (source / "val" / "images" / f"val_{i}.JPEG").write_bytes(self.picture(3 + i, kind="jpeg"))
+            annotations += f"val_{i}.JPEG\t{WNIDS[2 - i]}\t0\t0\t10\t10\n"
+        (source / "val" / "val_annotations.txt").write_text(annotations)
+        (source / "wnids.txt").write_text("\n".join(WNIDS) + "\n")
+        (source / "words.txt").write_text("".join(f"{wnid}\tname {i}, of it\n" for i, wnid in enumerate(WNIDS)))
+        return source
+
+    def tiny_imagenet_shards(self, kind: str = "webp") -> Path:
+        """Two training shards and one for validation, each of three pictures."""
+        source = self.root / "tiny-imagenet"
+        source.mkdir(parents=True)
+        for number, name in enumerate(("train-0000", "train-0001", "val-0000")):
+            members = {}
+            for i in range(3):
+                index = 3 * number + i
+                members[f"{name[:3]}_{index}.{kind}"] = self.picture(index, kind=kind)
+                members[f"{name[:3]}_{index}.cls"] = str((index + 1) % 3).encode()
+            self.shard(source / f"{name}.tar.gz", members)
+        classes = [{"wnid": wnid, "name": f"name {i}"} for i, wnid in enumerate(WNIDS)]
+        (source / "classes.json").write_text(json.dumps(classes))
+        return source
+
+    @staticmethod
+    def shard(path: Path, members: dict[str, bytes]) -> None:
+        """A tar.gz with `members` in their order."""
+        with tarfile.open(path, "w:gz") as archive:
+            for name, content in members.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+
+    def ljspeech(self, n: int = 3, suffix: str = "wav") -> Path:
+        """`n` clips of a tenth of a second and more."""
+        source = self.root / "LJSpeech-1.1"
+        (source / "wavs").mkdir(parents=True)
+        lines = []
+        for i in range(n):
+            wave = (0.1 * np.sin(np.arange(2205 + 441 * i) / 10)).astype(np.float32)
+            soundfile.write(source / "wavs" / f"LJ001-{i:04d}.{suffix}", wave, 22050)
+            lines.append(f'LJ001-{i:04d}|He said "No, {i}!|He said "No, {i}!\n')
+        (source / "metadata.csv").write_text("".join(lines), encoding="utf-8")
+        return source
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> Trees:
+    """A builder of source trees below the test's own folder."""
+    return Trees(tmp_path / "source")
+
+
+def _snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder`, so that two preparations can be compared to the byte."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def snapshot():
+    """The function that reads a whole folder."""
+    return _snapshot
+
+
+class Killed(BaseException):
+    """Stands for a kill signal: no handler of ours may catch it."""
+
+
+class Killer:
+    """Makes show_progress of a module raise `Killed` after some items, once."""
+
+    killed = Killed
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+
+    def arm(self, module: str, after: int) -> None:
+        """Let `module`'s loop end with `Killed` after `after` items; the next loop runs through."""
+        import importlib
+
+        target = importlib.import_module(module)
+        original = target.show_progress
+
+        def dying(items: Iterator, *arguments: object, **options: object) -> Iterator:
+            self.monkeypatch.setattr(target, "show_progress", original)
+            for number, item in enumerate(items):
+                if number == after:
+                    raise Killed
+                yield item
+
+        self.monkeypatch.setattr(target, "show_progress", dying)
+
+
+@pytest.fixture
+def killer(monkeypatch: pytest.MonkeyPatch) -> Killer:
+    """Kills a preparation in the middle."""
+    return Killer(monkeypatch)
