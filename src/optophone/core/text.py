@@ -103,6 +103,16 @@ def clean_text(text: str) -> str:
     return " ".join("".join(parts).split())
 
 
+def end_sentence(text: str) -> str:
+    """Cleaned `text` with a full stop where it has no end of its own.
+
+    A voice that has only ever heard finished sentences goes on babbling after an unfinished one, so training and
+    runtime both give it sentences that end. Blank text stays as it is.
+    """
+    text = text.rstrip(" ,;:-")
+    return text if not text or text[-1] in ".!?)\"'}" else text + "."
+
+
 def to_ascii(text: str, keep: str = "") -> str:
     """`text` in ASCII: accents off, quotes and dashes plain, ß and æ spelled; what has no spelling is dropped.
 

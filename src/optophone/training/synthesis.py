@@ -1,0 +1,153 @@
+"""Training of acoustic models: symbols → mel."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from optophone.core.griffin_lim import GriffinLim
+from optophone.core.mel import MelSpec
+from optophone.core.vocabulary import Vocabulary
+from optophone.data.manifest import read_dataset
+from optophone.data.speech import (
+    SpeechBatch,
+    SpeechConfig,
+    Utterances,
+    build_speech_vocabulary,
+    frame_counts,
+    spoken_rows,
+)
+from optophone.data.steps import length_plan
+from optophone.models.acoustic.tacotron2 import AcousticUtterance, Tacotron2, Tacotron2Config
+from optophone.training.acoustic_loss import AcousticLoss, AcousticLossConfig
+from optophone.training.experiment import Objective, TrainerConfig, Training, fit, training_loader
+from optophone.training.optimization import OptimizerConfig
+from optophone.training.weights import load_weights, save_weights
+
+WEIGHTS = "acoustic.safetensors"
+
+
+@dataclass(frozen=True)
+class SynthesisExperiment:
+    """A whole configuration of kind "acoustic".
+
+    Args:
+        model: its `n_symbols` and `n_mels` are filled in from the vocabulary and the mel.
+        weights: safetensors of an acoustic model to start from.
+    """
+
+    kind: Literal["acoustic"]
+    name: str
+    data: SpeechConfig
+    model: Tacotron2Config = field(default_factory=Tacotron2Config)
+    weights: str | None = None
+    loss: AcousticLossConfig = field(default_factory=AcousticLossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+
+class SynthesisObjective(Objective):
+    """Losses of an acoustic model; how well it speaks by itself."""
+
+    def __init__(self, loss: AcousticLossConfig, spec: MelSpec, vocabulary: Vocabulary) -> None:
+        self.loss = AcousticLoss(loss)
+        self.spec, self.vocabulary = spec, vocabulary
+        self.found: list[dict[str, float]] = []
+        self.sample: tuple[SpeechBatch, AcousticUtterance] | None = None
+
+    def training_loss(self, model: Any, batch: SpeechBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mel distance, stop and guided attention of one batch."""
+        output = model(batch.ids, batch.id_lengths, batch.mel, batch.mel_lengths)
+        losses = self.loss(output, batch.mel, batch.mel_lengths, batch.id_lengths)
+        terms = {name: value for name, value in losses._asdict().items() if name != "total"}
+        return losses.total, {"loss": losses.total, **terms}
+
+    def validate(self, model: Any, batch: SpeechBatch) -> None:
+        """Teacher-forced loss, and free-running speech against the truth."""
+        output = model(batch.ids, batch.id_lengths, batch.mel, batch.mel_lengths)
+        losses = self.loss(output, batch.mel, batch.mel_lengths, batch.id_lengths)
+        spoken = model.infer(batch.ids, batch.id_lengths)
+        ratio = spoken.mel_lengths.float() / batch.mel_lengths
+        self.found.append(
+            {
+                "mel_after": float(losses.mel_after),
+                "stopped": float(spoken.stopped.float().mean()),
+                "duration_within_25_percent": float(((ratio - 1).abs() <= 0.25).float().mean()),
+                "attention_focus": float(_focus(spoken, model.config.reduction_factor)),
+            }
+        )
+        self.sample = (batch, spoken)
+
+    def measures(self) -> dict[str, float]:
+        """Means over the validation batches."""
+        found, self.found = self.found, []
+        return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+
+    def show(self, model: Any, writer: Any, step: int) -> None:
+        """Spectrograms, an alignment and a voice from the last validation batch."""
+        assert self.sample is not None
+        batch, spoken = self.sample
+        length = int(spoken.mel_lengths[0])
+        mel = spoken.mel_after[0, :, :length].float()
+        writer.add_image("dev/mel", picture_of(mel), step)
+        writer.add_image("dev/mel_true", picture_of(batch.mel[0, :, : int(batch.mel_lengths[0])]), step)
+        alignment = spoken.alignment[0, : -(-length // model.config.reduction_factor), : int(batch.id_lengths[0])]
+        writer.add_image("dev/alignment", picture_of(alignment.T.float()), step)
+        writer.add_text("dev/text", self.vocabulary.decode(batch.ids[0, : int(batch.id_lengths[0])].tolist()), step)
+        if length > 4:
+            wave = GriffinLim(self.spec).wave(mel.numpy())
+            writer.add_audio("dev/voice", wave[None], step, sample_rate=self.spec.sample_rate)
+
+
+def _focus(spoken: AcousticUtterance, reduction_factor: int) -> Tensor:
+    """Mean of the largest attention weight per step: near 1 when every step reads one symbol."""
+    peaks = spoken.alignment.float().amax(2)
+    lengths = (spoken.mel_lengths + reduction_factor - 1) // reduction_factor
+    valid = torch.arange(peaks.shape[1])[None] < lengths[:, None]
+    return peaks[valid].mean()
+
+
+def picture_of(values: Tensor) -> Tensor:
+    """(rows, columns) as a grey image (1, rows, columns), 0..1, the first row at the bottom."""
+    low, high = values.min(), values.max()
+    return ((values - low) / (high - low).clamp(min=1e-8)).flip(0)[None]
+
+
+def dev_batches(utterances: Utterances, limit: int) -> list[SpeechBatch]:
+    """The first `limit` development utterances, 16 at a time."""
+    n = min(limit, len(utterances))
+    return [utterances.batch(range(first, min(first + 16, n))) for first in range(0, n, 16)]
+
+
+def build_model(experiment: SynthesisExperiment, vocabulary: Vocabulary) -> Tacotron2:
+    """The acoustic model with the weights it starts from."""
+    torch.manual_seed(experiment.trainer.seed)
+    sizes = replace(experiment.model, n_symbols=len(vocabulary), n_mels=experiment.data.mel.n_mels)
+    model = Tacotron2(sizes)
+    if experiment.weights:
+        load_weights(model, experiment.weights)
+    return model
+
+
+def run_synthesis(experiment: SynthesisExperiment, folder: Path) -> None:
+    """Train the acoustic model; writes `vocabulary.json` and `acoustic.safetensors` into `folder`."""
+    config = experiment.data
+    dataset = read_dataset(config.folder)
+    vocabulary = build_speech_vocabulary()
+    vocabulary.save(folder / "vocabulary.json")
+    train, dev = (
+        Utterances(dataset, spoken_rows(dataset, split, config), vocabulary, config.mel) for split in ("train", "dev")
+    )
+    model = build_model(experiment, vocabulary)
+    plan = length_plan(
+        frame_counts(train.rows, config.mel), config.frames_per_batch, config.max_batch, experiment.trainer.seed
+    )
+    objective = SynthesisObjective(experiment.loss, config.mel, vocabulary)
+    training = Training(model, objective, experiment.optimizer, experiment.trainer)
+    loader: DataLoader = DataLoader(dev_batches(dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]
+    fit(training, training_loader(train, plan, experiment.trainer), loader, folder, experiment.trainer)
+    save_weights(training.best_model, folder / WEIGHTS)
