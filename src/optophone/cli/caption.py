@@ -38,6 +38,7 @@ def caption(
       optophone caption photo.jpg --variants 5
       optophone caption photo.jpg --sample --temperature 0.8 --seed 3
     """
+    options.use_one_numpy_thread()
     from optophone.cli.messages import caption_line, printable, report_failure
     from optophone.cli.progress import Progress
     from optophone.cli.sound_stream import standard_input

@@ -1,6 +1,7 @@
 """Options that several commands share, so that each is declared once."""
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,16 @@ format_option = click.option(
 )
 raw_option = click.option("--raw", is_flag=True, help="Bare samples (16 bit, little-endian, mono) instead of a file.")
 play_option = click.option("--play", is_flag=True, help="Play the sound; writes a file only with -o.")
+
+
+def use_one_numpy_thread() -> None:
+    """Keep NumPy to one thread; call it before NumPy is imported.
+
+    Its products here are small. A second thread wins nothing on an idle machine, and beside busy processes the two
+    spend their time waiting for each other: Griffin-Lim took 5 times as long.
+    """
+    for library in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        os.environ.setdefault(library, "1")
 
 
 @dataclass(frozen=True)

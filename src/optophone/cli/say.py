@@ -45,6 +45,7 @@ def say(
       optophone say < story.txt -o - | aplay
       optophone say < captions.txt -o spoken/
     """
+    options.use_one_numpy_thread()
     from optophone.cli.text_speaker import SayOptions, TextSpeaker
 
     return TextSpeaker(

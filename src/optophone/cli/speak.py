@@ -56,6 +56,7 @@ def speak(
       optophone speak photo.jpg --raw | aplay -r 22050 -f S16_LE
       optophone speak *.jpg --json -o out/           a line of JSON for each photo
     """
+    options.use_one_numpy_thread()
     from optophone.cli.picture_speaker import PictureSpeaker, SpeakOptions
 
     speaker = PictureSpeaker(

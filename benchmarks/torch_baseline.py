@@ -1,0 +1,122 @@
+"""The networks of a bundle in eager PyTorch, doing the work that the bundle does."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from optophone.core.bundle import Bundle
+from optophone.core.configuration import from_mapping
+from optophone.core.picture import load_picture, prepare_picture
+from optophone.core.search import SearchConfig, search
+from optophone.models.acoustic.tacotron2 import Tacotron2, Tacotron2Config
+from optophone.models.captioners.build import DecoderConfig, build_captioner
+from optophone.models.captioners.captioner import Captioner
+from optophone.models.encoders.residual_grid import ResidualGridConfig
+from optophone.pipelines import TokenPipeline
+from optophone.runtime.load import open_part, open_system
+
+WEIGHTS = "model.safetensors"
+
+
+class TorchBaseline:
+    """Captioner and acoustic model of a system bundle as PyTorch modules.
+
+    Args:
+        model: folder or name of a system bundle.
+        threads: for PyTorch.
+
+    Raises:
+        ValueError: the configuration of a part does not say how to build it.
+    """
+
+    def __init__(self, model: str | None, threads: int) -> None:
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        system = open_system(model)
+        captioner, acoustic = open_part(system, "captioner"), open_part(system, "acoustic")
+        self.captioner = build_torch_captioner(captioner).eval()
+        self.acoustic = build_torch_acoustic(acoustic).eval()
+        self.has_weights = all(
+            load_weights(module, bundle) for module, bundle in ((self.captioner, captioner), (self.acoustic, acoustic))
+        )
+        self.weights = "trained weights" if self.has_weights else "random weights in networks of the same configuration"
+
+    def prepare(self, describe: TokenPipeline, photo: Path) -> "Work":
+        """What the runtime does for `photo`, to be done again."""
+        description = describe.caption(photo)[0]
+        utterances = describe.utterances(description)
+        n_frames = [describe.voice.acoustic.mel(ids).mel.shape[1] for ids in utterances]
+        n_symbols = len(description.ids)
+        config = dataclasses.replace(describe.search, n_results=1)
+        if not self.has_weights:  # random networks find no end by themselves
+            config = dataclasses.replace(config, min_length=n_symbols, max_length=n_symbols + 1)
+        spoken = sum(n_frames) * describe.voice.acoustic.mel_spec.hop_length / describe.sample_rate
+        return Work(self, describe, photo, config, utterances, n_frames, round(spoken, 3))
+
+
+@dataclass
+class Work:
+    """One photo: the search over the captioner, then so many frames of the voice, then the same vocoder."""
+
+    baseline: TorchBaseline
+    pipeline: TokenPipeline
+    photo: Path
+    search: SearchConfig
+    utterances: list[np.ndarray]
+    n_frames: list[int]
+    duration_s: float
+
+    @torch.inference_mode()
+    def describe(self) -> None:
+        """Photo to words."""
+        captioner: Any = self.pipeline.describer.captioner
+        model: Captioner = self.baseline.captioner
+        picture = load_picture(self.photo, at_least=self.pipeline.describer.at_least)
+        memory, state = model.begin(torch.from_numpy(prepare_picture(picture, captioner.picture_spec))[None])
+        n_memory = len(memory)
+
+        def step(ids: np.ndarray, rows: tuple[Tensor, ...]) -> tuple[np.ndarray, np.ndarray, tuple[Tensor, ...]]:
+            log_probs, attention, after = model.step(torch.from_numpy(ids), rows[:n_memory], rows[n_memory:])
+            return log_probs.numpy(), attention.numpy(), (*rows[:n_memory], *after)
+
+        search(step, (*memory, *state), captioner.start, captioner.end, self.search, 1, n_memory)
+
+    @torch.inference_mode()
+    def speak(self) -> None:
+        """Photo to the whole wave."""
+        self.describe()
+        for ids, n_frames in zip(self.utterances, self.n_frames, strict=True):
+            spoken = self.baseline.acoustic.infer(torch.from_numpy(ids)[None], max_frames=n_frames, stop_threshold=1.0)
+            self.pipeline.voice.vocoder.wave(spoken.mel_after[0].numpy())
+
+
+def build_torch_captioner(bundle: Bundle) -> Captioner:
+    """The captioner of a bundle with random weights."""
+    options = bundle.manifest.configuration
+    if "encoder" not in options or "decoder" not in options or bundle.manifest.picture is None:
+        raise ValueError(f"the configuration of {bundle.manifest.name} does not say how to build it")
+    encoder = from_mapping(ResidualGridConfig, options["encoder"], "encoder")
+    decoder = from_mapping(DecoderConfig, options["decoder"], "decoder")
+    return build_captioner(encoder, decoder, len(bundle.vocabulary()), bundle.manifest.picture.height)
+
+
+def build_torch_acoustic(bundle: Bundle) -> Tacotron2:
+    """The acoustic model of a bundle with random weights."""
+    options = bundle.manifest.configuration.get("model")
+    if options is None:
+        raise ValueError(f"the configuration of {bundle.manifest.name} does not say how to build it")
+    return Tacotron2(from_mapping(Tacotron2Config, options, "model"))
+
+
+def load_weights(module: nn.Module, bundle: Bundle) -> bool:
+    """Load the weights of a bundle, if it has any; whether it had."""
+    if WEIGHTS not in bundle.manifest.files:
+        return False
+    module.load_state_dict(load_file(bundle.file(WEIGHTS)))
+    return True
