@@ -31,8 +31,9 @@ class OnnxAcousticConfig:
         postnet_context: frames to either side that one frame of the postnet's output depends on.
         prenet_dropout: whether dropout stays on while speaking.
         stop_threshold: probability of the stop gate that ends the utterance.
-        max_frames_per_symbol: the length cap, per symbol of the input.
-        min_max_frames: the cap of very short inputs.
+        max_frames_per_symbol: the length cap, per symbol of the input; 0 for none.
+        min_max_frames: what very short inputs may have at least.
+        max_frames: the cap of any input.
         first_chunk_frames: frames of the first chunk of a stream; small, so that sound comes early.
         chunk_frames: frames of the later chunks.
         seed: of the dropout masks; the same text always sounds the same.
@@ -45,9 +46,16 @@ class OnnxAcousticConfig:
     stop_threshold: float = 0.5
     max_frames_per_symbol: float = 12.0
     min_max_frames: int = 80
+    max_frames: int = 2000
     first_chunk_frames: int = 36
     chunk_frames: int = 96
     seed: int = 0
+
+    def cap(self, n_symbols: int) -> int:
+        """The most frames that an input of so many symbols may have."""
+        if not self.max_frames_per_symbol:
+            return self.max_frames
+        return min(self.max_frames, max(self.min_max_frames, math.ceil(self.max_frames_per_symbol * n_symbols)))
 
 
 class OnnxAcoustic:
@@ -175,7 +183,7 @@ class _Utterance:
         feeds = {name: encoded[name] for name in model.memory_names}
         feeds["frame"] = np.zeros((1, model.mel_spec.n_mels), dtype=np.float32)
         stop_logit = math.log(config.stop_threshold / (1.0 - config.stop_threshold))
-        cap = max(config.min_max_frames, math.ceil(config.max_frames_per_symbol * len(self.ids)))
+        cap = config.cap(len(self.ids))
         masks = _prenet_masks(config)
         index = model.output_index
         for _ in range(math.ceil(cap / config.reduction_factor)):

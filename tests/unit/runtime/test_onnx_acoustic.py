@@ -8,7 +8,7 @@ import pytest
 
 from optophone.core.bundle import open_bundle
 from optophone.core.errors import ConfigurationError, TextError
-from optophone.runtime.onnx_acoustic import CutOffWarning, OnnxAcoustic
+from optophone.runtime.onnx_acoustic import CutOffWarning, OnnxAcoustic, OnnxAcousticConfig
 from tiny_bundles import REDUCTION, STEPS_PER_SYMBOL, write_voice
 
 
@@ -79,6 +79,12 @@ def test_a_voice_that_finds_no_end_is_cut_off_with_a_warning(tmp_path: Path) -> 
         spoken = endless.mel(ids)
     assert not spoken.stopped
     assert spoken.mel.shape[1] == 10 * len(ids)
+
+
+def test_the_cap_follows_the_input() -> None:
+    config = OnnxAcousticConfig(2, 8, 4, max_frames_per_symbol=10.5, min_max_frames=50, max_frames=300)
+    assert [config.cap(n_symbols) for n_symbols in (1, 10, 1000)] == [50, 105, 300]
+    assert OnnxAcousticConfig(2, 8, 4, max_frames_per_symbol=0, max_frames=300).cap(1) == 300
 
 
 def test_no_warning_when_it_ends(voice: OnnxAcoustic) -> None:
