@@ -8,7 +8,7 @@ from optophone.models.acoustic.normed_convolution import NormedConvolution
 
 
 class Postnet(nn.Module):
-    """Predicts what to add to a mel: convolutions with batch norm, tanh after all but the last.
+    """What to add to a mel: convolutions with batch norm, tanh after all but the last; no convolutions add nothing.
 
     Source: Shen et al. 2018, section 2.2.
     """
@@ -25,6 +25,8 @@ class Postnet(nn.Module):
 
     def forward(self, mel: Tensor, mel_mask: Tensor | None = None) -> Tensor:
         """The residual (B, M, T) of `mel` (B, M, T); `mel_mask` (B, 1, T) keeps padded frames out."""
+        if not self.convolutions:
+            return torch.zeros_like(mel)
         x = mel
         for i, convolution in enumerate(self.convolutions):
             x = convolution(x, mel_mask)

@@ -1,0 +1,102 @@
+"""Tacotron 2: sizes, caps, the attention window, dropout while speaking."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from optophone.core.configuration import from_mapping, to_mapping
+from optophone.core.errors import ConfigurationError
+from optophone.models.acoustic.tacotron2 import Tacotron2, Tacotron2Config
+
+TINY = Tacotron2Config(
+    n_symbols=9,
+    n_mels=4,
+    embedding_dim=6,
+    encoder_dim=6,
+    attention_dim=5,
+    location_filters=2,
+    location_kernel_size=3,
+    attention_rnn_dim=7,
+    decoder_rnn_dim=8,
+    prenet_dims=(6, 6),
+    postnet_dim=5,
+    postnet_convolutions=2,
+)
+
+
+def build(config: Tacotron2Config) -> Tacotron2:
+    torch.manual_seed(0)
+    return Tacotron2(config).eval()
+
+
+def test_default_has_the_size_of_the_public_checkpoint() -> None:
+    with torch.device("meta"):
+        model = Tacotron2(Tacotron2Config())
+    assert sum(parameter.numel() for parameter in model.parameters()) == 28_193_153
+    assert len(model.state_dict()) == 84
+
+
+def test_configuration_survives_json() -> None:
+    config = replace(TINY, attention_window=(1, 3), reduction_factor=2)
+    assert from_mapping(Tacotron2Config, to_mapping(config)) == config
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"encoder_dim": 7}, {"postnet_kernel_size": 4}, {"reduction_factor": 0}, {"prenet_dims": ()}]
+)
+def test_impossible_sizes_are_refused_by_name(wrong: dict) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        replace(TINY, **wrong)
+
+
+def test_length_caps() -> None:
+    never = {"stop_threshold": 1.1, "max_frames": 20, "reduction_factor": 3}
+    spoken = build(replace(TINY, **never, max_frames_per_symbol=2.5)).infer(
+        torch.ones(2, 10, dtype=torch.long), torch.tensor([3, 10])
+    )
+    assert spoken.mel_lengths.tolist() == [8, 20]
+    assert spoken.mel_after.shape == (2, 4, 20)
+    assert spoken.mel_after[0, :, 8:].abs().sum() == 0
+    assert spoken.alignment.shape == (2, 7, 10)
+    assert not spoken.stopped.any()
+
+
+def test_stops_at_the_frame_within_the_step() -> None:
+    model = build(replace(TINY, reduction_factor=3))
+    model.decoder.stop.weight.data.zero_()
+    model.decoder.stop.bias.data = torch.tensor([-1.0, 1.0, -1.0])
+    spoken = model.infer(torch.ones(1, 4, dtype=torch.long))
+    assert spoken.mel_lengths.tolist() == [2]
+    assert spoken.stopped.all()
+
+
+def test_window_keeps_the_attention_near_its_peak() -> None:
+    ids = torch.randint(0, 9, (2, 12), generator=torch.Generator().manual_seed(1))
+    options = {"stop_threshold": 1.1, "max_frames": 15, "attention_window": (1, 2)}
+    alignment = build(replace(TINY, **options)).infer(ids).alignment
+    peaks = torch.cat((torch.zeros(2, 1, dtype=torch.long), alignment.argmax(2)), dim=1)
+    for b in range(2):
+        for u in range(alignment.shape[1]):
+            low, high = int(peaks[b, u]) - 1, int(peaks[b, u]) + 2
+            seen = alignment[b, u].nonzero()
+            assert seen.min() >= max(low, 0)
+            assert seen.max() <= high
+
+
+def test_prenet_dropout_while_speaking_is_an_option() -> None:
+    ids = torch.ones(1, 4, dtype=torch.long)
+    for on in (True, False):
+        model = build(replace(TINY, prenet_dropout_at_inference=on, max_frames=6, stop_threshold=1.1))
+        first, second = model.infer(ids).mel_after, model.infer(ids).mel_after
+        assert torch.equal(first, second) is not on
+
+
+def test_padding_leaks_only_where_asked() -> None:
+    ids, longer = torch.ones(1, 4, dtype=torch.long), torch.ones(1, 8, dtype=torch.long)
+    mel, n = torch.randn(1, 4, 5), torch.tensor([4])
+    for mask in (True, False):
+        model = build(replace(TINY, mask_convolutions=mask, prenet_dropout_at_inference=False))
+        alone = model(ids, n, mel, torch.tensor([5])).mel_before
+        padded = model(longer, n, mel, torch.tensor([5])).mel_before
+        assert torch.allclose(alone, padded, atol=1e-6) is mask
