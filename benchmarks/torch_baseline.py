@@ -1,12 +1,14 @@
 """The networks of a bundle in eager PyTorch, doing the work that the bundle does."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -22,6 +24,7 @@ from optophone.pipelines import TokenPipeline
 from optophone.runtime.load import open_part, open_system
 
 WEIGHTS = "model.safetensors"
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 class TorchBaseline:
@@ -96,21 +99,34 @@ class Work:
             self.pipeline.voice.vocoder.wave(spoken.mel_after[0].numpy())
 
 
+def network_options(bundle: Bundle) -> Mapping[str, Any]:
+    """How the network of a part is built: from the bundle's configuration, else from the training configuration.
+
+    Raises:
+        ValueError: neither says so.
+    """
+    needed = {"encoder", "decoder"} if bundle.manifest.kind == "captioner" else {"model"}
+    if needed <= set(bundle.manifest.configuration):
+        return bundle.manifest.configuration
+    for path in sorted(CONFIGS.rglob("*.yaml")):
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if options.get("name") == bundle.manifest.name and needed <= set(options):
+            return options
+    raise ValueError(f"neither the bundle nor configs/ says how the network of {bundle.manifest.name} is built")
+
+
 def build_torch_captioner(bundle: Bundle) -> Captioner:
     """The captioner of a bundle with random weights."""
-    options = bundle.manifest.configuration
-    if "encoder" not in options or "decoder" not in options or bundle.manifest.picture is None:
-        raise ValueError(f"the configuration of {bundle.manifest.name} does not say how to build it")
+    options = network_options(bundle)
     encoder = from_mapping(ResidualGridConfig, options["encoder"], "encoder")
     decoder = from_mapping(DecoderConfig, options["decoder"], "decoder")
+    assert bundle.manifest.picture is not None
     return build_captioner(encoder, decoder, len(bundle.vocabulary()), bundle.manifest.picture.height)
 
 
 def build_torch_acoustic(bundle: Bundle) -> Tacotron2:
     """The acoustic model of a bundle with random weights."""
-    options = bundle.manifest.configuration.get("model")
-    if options is None:
-        raise ValueError(f"the configuration of {bundle.manifest.name} does not say how to build it")
+    options = {**network_options(bundle)["model"], "n_symbols": len(bundle.vocabulary())}
     return Tacotron2(from_mapping(Tacotron2Config, options, "model"))
 
 
