@@ -209,4 +209,3 @@ def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
     dev: DataLoader = DataLoader(dev_pictures(dataset, experiment.data), batch_size=None)  # type: ignore[arg-type]
     fit(training, training_loader(training_set, plan, experiment.trainer), dev, folder, experiment.trainer)
     save_weights(training.best_model, folder / WEIGHTS)
-

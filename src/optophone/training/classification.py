@@ -76,7 +76,8 @@ class LabelledPictures(Dataset):
 class ClassificationObjective(Objective):
     """Cross-entropy with label smoothing; accuracy on the development pictures."""
 
-    def __init__(self, label_smoothing: float) -> None:
+    def __init__(self, n_classes: int, label_smoothing: float) -> None:
+        self.n_classes = n_classes
         self.label_smoothing = label_smoothing
         self.hits: list[Tensor] = []
 
@@ -90,7 +91,10 @@ class ClassificationObjective(Objective):
     def validate(self, model: nn.Module, batch: Any) -> None:
         """Collects which labels are among the first five guesses."""
         pictures, labels = batch
-        ranks = model(pictures.to(memory_format=torch.channels_last)).topk(5).indices == labels[:, None]
+        ranks = (
+            model(pictures.to(memory_format=torch.channels_last)).topk(min(5, self.n_classes)).indices
+            == labels[:, None]
+        )
         self.hits.append(ranks)
 
     def measures(self) -> dict[str, float]:
@@ -109,7 +113,7 @@ def dev_batches(
     batches = []
     for first in range(0, n, 100):
         chunk = as_batch(pictures[first : min(first + 100, n)])
-        chunk_labels = torch.from_numpy(labels[first : first + len(chunk)])
+        chunk_labels = torch.tensor(labels[first : first + len(chunk)])
         batches.append((normalize(resize(chunk, config.dev_size), spec), chunk_labels))
     return batches
 
@@ -121,10 +125,11 @@ def run_classification(experiment: ClassificationExperiment, folder: Path) -> No
     pictures, labels = arrays["train"]
     torch.manual_seed(experiment.trainer.seed)
     encoder = ResidualGrid(experiment.model)
-    model = PictureClassifier(encoder, int(labels.max()) + 1, experiment.dropout).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    n_classes = int(labels.max()) + 1
+    model = PictureClassifier(encoder, n_classes, experiment.dropout).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     plan = shuffled_plan(len(labels), experiment.data.batch_size, experiment.trainer.seed)
     loader = training_loader(LabelledPictures(pictures, labels, experiment.data), plan, experiment.trainer)
-    objective = ClassificationObjective(experiment.label_smoothing)
+    objective = ClassificationObjective(n_classes, experiment.label_smoothing)
     training = Training(model, objective, experiment.optimizer, experiment.trainer)
     dev: DataLoader = DataLoader(dev_batches(*arrays["dev"], experiment.data), batch_size=None)  # type: ignore[arg-type]
     fit(training, loader, dev, folder, experiment.trainer)

@@ -144,7 +144,7 @@ class SegmentCheckpoint(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """At the end of a segment, when it is time or the run is over."""
-        over = trainer.global_step >= trainer.max_steps
+        over = trainer.current_epoch + 1 == trainer.max_epochs
         if over or time.monotonic() - self.last_save >= self.every_s:
             temporary = self.path.with_name(self.path.name + ".partial")
             trainer.save_checkpoint(temporary)
@@ -169,8 +169,7 @@ def fit(training: Training, train: DataLoader, dev: Any, folder: Path, config: T
     torch.set_num_threads(config.threads)
     checkpoint = folder / CHECKPOINT
     trainer = lightning.Trainer(
-        max_steps=config.max_steps,
-        max_epochs=-1,
+        max_epochs=-(-config.max_steps // config.segment_steps),
         accelerator=config.accelerator,
         devices=config.devices,
         precision=config.precision,
