@@ -20,11 +20,11 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder with the real data sets: OPTOPHONE_SHARED, or `shared` beside the project; the test skips without."""
-    folder = Path(os.environ.get("OPTOPHONE_SHARED", ROOT.parent / "shared"))
-    if not (folder / "data").is_dir():
-        pytest.skip("the real data sets are not beside the project (set OPTOPHONE_SHARED)")
-    return folder
+    """The folder with the real data sets, named by OPTOPHONE_SHARED (`make test-data` sets it); the test skips without."""
+    folder = Path(os.environ.get("OPTOPHONE_SHARED", ""))
+    if not os.environ.get("OPTOPHONE_SHARED") or not (folder / "data").is_dir():
+        pytest.skip("needs the real data sets; run: make test-data SHARED=FOLDER")
+    return folder.resolve()
 
 
 @pytest.fixture(scope="session")
