@@ -1,5 +1,6 @@
 """The command line as users type it: files, streams, JSON, bad pictures, exit statuses."""
 
+import importlib.metadata
 import io
 import json
 import os
@@ -426,6 +427,7 @@ def test_every_help_page_teaches_by_example(command: str, capfd: pytest.CaptureF
 def test_version(capfd: pytest.CaptureFixture) -> None:
     assert run(["--version"]) == 0
     assert optophone.__version__ in capfd.readouterr().out
+    assert importlib.metadata.version("optophone") == optophone.__version__
 
 
 @pytest.mark.parametrize("arguments", [["paint"], ["speak"], ["speak", "--loudly"], []])
