@@ -18,7 +18,7 @@ from optophone.core.errors import BundleError, ConfigurationError, TextError
 from optophone.core.picture import load_picture
 from optophone.core.protocols import AcousticModel, Captioner, Vocoder
 from optophone.core.search import SearchConfig
-from optophone.core.text import clean_text, split_sentences
+from optophone.core.text import clean_text, end_sentence, split_sentences
 from optophone.core.time_stretch import MAX_SPEED, MIN_SPEED, stretch_stream, time_stretch
 
 
@@ -239,7 +239,7 @@ class Voice:
         ]
         if not pieces:
             raise TextError(f"{text[:40]!r}: there is nothing to say; give letters or numbers.")
-        return [np.array(vocabulary.encode(piece), dtype=np.int64) for piece in pieces]
+        return [np.array(vocabulary.encode(end_sentence(piece)), dtype=np.int64) for piece in pieces]
 
     def say(self, text: str, *, speed: float = 1.0) -> Spoken:
         """Speak a text.

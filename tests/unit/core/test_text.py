@@ -10,6 +10,7 @@ from optophone.core.text import (
     ARPABET,
     clean_text,
     detokenize,
+    end_sentence,
     spell_integer,
     spell_ordinal,
     split_sentences,
@@ -266,3 +267,20 @@ def test_hostile_text_takes_no_time(text: str) -> None:
     tokenize_caption(text)
     split_sentences(text, 200)
     assert time.perf_counter() - start < 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "ended"),
+    [
+        ("a dog runs", "a dog runs."),
+        ("a dog runs.", "a dog runs."),
+        ("is it a dog?", "is it a dog?"),
+        ("a dog,", "a dog."),
+        ("a dog -", "a dog."),
+        ("(a dog)", "(a dog)"),
+        ("", ""),
+    ],
+)
+def test_sentences_are_ended(text: str, ended: str) -> None:
+    assert end_sentence(text) == ended
+    assert end_sentence(ended) == ended
