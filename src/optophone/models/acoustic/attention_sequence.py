@@ -96,7 +96,7 @@ class _AttentionSequence(torch.autograd.Function):
         grad_joined_output, grad_alignment = grads
         recurrent, query, kernel, energy = (weight.to(joined.dtype) for weight in weights)
         n_steps, batch, n_symbols, attention_dim = features.shape
-        size, half, dtype = query.shape[1], kernel.shape[1] // 2, joined.dtype
+        size, kernel_size, dtype = query.shape[1], kernel.shape[1] // 2, joined.dtype
         memory = encoded.to(gates.dtype).transpose(1, 2).contiguous()
         grad_gates = torch.empty_like(gates, dtype=dtype)
         grad_queries = joined.new_empty(n_steps, batch, attention_dim)
@@ -106,9 +106,10 @@ class _AttentionSequence(torch.autograd.Function):
         grad_view = gates.new_zeros(batch, n_symbols, attention_dim)
         grad_joined, grad_cell = gates.new_zeros(batch, joined.shape[2]), torch.zeros_like(cells[0])
         grad_seen = gates.new_zeros(batch, 2, n_symbols)
-        fold = _Fold(batch, n_symbols, half, gates)
-        seen = _Windows(batch, n_symbols, half, gates)
-        before = alignment.cumsum(0)
+        fold = _Fold(batch, n_symbols, kernel_size, gates)
+        seen = _Windows(batch, n_symbols, kernel_size, gates)
+        previous = torch.cat((torch.zeros_like(alignment[:1]), alignment[:-1]))
+        cumulative = previous.cumsum(0)
         with torch.autocast(gates.device.type, enabled=False):
             for i in reversed(range(n_steps)):
                 grad_joined = grad_joined + grad_joined_output[i]
@@ -123,7 +124,7 @@ class _AttentionSequence(torch.autograd.Function):
                 by_item = grad_feature.view(batch, n_symbols, attention_dim)
                 grad_view += by_item
                 grad_queries[i] = by_item.sum(1)
-                seen.set(alignment[i - 1], before[i - 1], empty=i == 0)
+                seen.set(previous[i], cumulative[i])
                 grad_kernel += grad_feature.t() @ seen.columns(dtype)
                 # The cumulative weights of a step are those of the step before and more: their gradient stays.
                 grad_seen[:, 0] = 0
@@ -144,15 +145,12 @@ class _AttentionSequence(torch.autograd.Function):
             *(grad.to(weight.dtype) for grad, weight in zip(grad_weights_all, weights, strict=True)),
             grad_encoded.to(encoded.dtype),
             grad_view.to(processed.dtype),
-            None,
-            None,
-            None,
-            None,
+            *(None,) * 4,
         )
 
 
 class _Windows:
-    """Previous and cumulative weights, and what the location kernel sees of them at each symbol."""
+    """Previous and cumulative weights, zeros at first, and what the location kernel sees of them at each symbol."""
 
     def __init__(self, batch: int, n_symbols: int, kernel_size: int, like: Tensor) -> None:
         self.half = kernel_size // 2
@@ -163,14 +161,14 @@ class _Windows:
         self.view = self.padded.unfold(2, kernel_size, 1).transpose(1, 2)
 
     def add(self, weights: Tensor) -> None:
-        """Make `weights` (B, S) the previous ones."""
+        """Take one step: `weights` (B, S) become the previous ones and join the cumulative ones."""
         self.weights[:, 0] = weights
         self.weights[:, 1] += weights
 
-    def set(self, weights: Tensor, cumulative: Tensor, empty: bool) -> None:
-        """Make `weights` and `cumulative` (B, S) those of the step before, or zeros where there was none."""
-        self.weights[:, 0] = 0 if empty else weights
-        self.weights[:, 1] = 0 if empty else cumulative
+    def set(self, previous: Tensor, cumulative: Tensor) -> None:
+        """See the weights `previous` and `cumulative` (B, S)."""
+        self.weights[:, 0] = previous
+        self.weights[:, 1] = cumulative
 
     def columns(self, dtype: torch.dtype) -> Tensor:
         """(B · S, 2 · K)."""

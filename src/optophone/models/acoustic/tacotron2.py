@@ -172,12 +172,13 @@ class Tacotron2(nn.Module):
             prenet_masks = [mask[:n_steps] for mask in prenet_masks]
         before, stop_logits, alignment = self.decoder(frames, memory, prenet_masks)
         mel_mask = valid_mask(mel_lengths, n_frames)
-        before = before[:, :, :n_frames]
+        # Under autocast the products are of lower precision; what the loss compares is not.
+        before, stop_logits = before[:, :, :n_frames].to(mel.dtype), stop_logits[:, :n_frames].to(mel.dtype)
         after = before + self.refiner(before, mel_mask[:, None] if mask_convolutions else None)
         return AcousticOutput(
             before.masked_fill(~mel_mask[:, None], 0.0),
             after.masked_fill(~mel_mask[:, None], 0.0),
-            stop_logits[:, :n_frames].masked_fill(~mel_mask, PADDED_STOP_LOGIT),
+            stop_logits.masked_fill(~mel_mask, PADDED_STOP_LOGIT),
             alignment,
             (mel_lengths + r - 1) // r,
         )

@@ -100,3 +100,11 @@ def test_padding_leaks_only_where_asked() -> None:
         alone = model(ids, n, mel, torch.tensor([5])).mel_before
         padded = model(longer, n, mel, torch.tensor([5])).mel_before
         assert torch.allclose(alone, padded, atol=1e-6) is mask
+
+
+def test_outputs_are_of_full_precision_under_autocast() -> None:
+    lengths = torch.tensor([3]), torch.tensor([5])
+    model = build(TINY)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(torch.ones(1, 3, dtype=torch.long), lengths[0], torch.randn(1, 4, 5), lengths[1])
+    assert {x.dtype for x in output[:4]} == {torch.float32}
