@@ -1,0 +1,78 @@
+"""`optophone export`: finished trainings as bundles that run without PyTorch."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("export")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o", "--output", required=True, metavar="BUNDLE", type=click.Path(path_type=Path), help="Folder to write."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["int8", "fp32"]),
+    default="int8",
+    show_default=True,
+    help="int8 is a quarter of the size and several times as fast.",
+)
+@click.option(
+    "--metrics", multiple=True, metavar="FILE", help="Result of optophone evaluate to put in; may be repeated."
+)
+@click.option("--confidence", metavar="FILE", help="Result of optophone evaluate captions --calibrate to put in.")
+@click.option("--name", help="Name of the bundle.  [default: of the run; of a system, of the folder]")
+@click.option("--licence", default="Apache-2.0", show_default=True, help="Licence of the bundle, as SPDX names it.")
+def export(
+    runs: tuple[Path, ...],
+    output: Path,
+    precision: str,
+    metrics: tuple[str, ...],
+    confidence: str | None,
+    name: str | None,
+    licence: str,
+) -> None:
+    """Turn RUN, the folder of a finished training, into a bundle.
+
+    The graphs are compared with the model on real data; nothing is written where they differ. A RUN may also be a
+    bundle, which is copied as it is: this is how results are put into it. A captioner and an acoustic model together
+    become a system that speaks photos.
+
+    \b
+    Examples:
+      optophone export work/captioner -o bundles/captioner
+      optophone export bundles/captioner -o bundles/described --metrics dev.json --confidence dev.json
+      optophone export bundles/captioner bundles/voice -o bundles/mine
+    """
+    import tempfile
+
+    from optophone.core.bundle import open_bundle
+    from optophone.export.part import Additions, check_results, export_system, finish_part, is_bundle
+    from optophone.export.results import read_result
+
+    results = [read_result(path) for path in metrics]
+    additions = Additions(results, read_result(confidence) if confidence else None, licence, name)
+    with tempfile.TemporaryDirectory(prefix="optophone-export-") as scratch:
+        parts = []
+        for number, run in enumerate(runs):
+            if is_bundle(run):
+                parts.append(open_bundle(run))
+                continue
+            from optophone.cli.trained_run import export_run
+
+            exported, measured = export_run(run, Path(scratch) / f"{number}", precision)  # type: ignore[arg-type]
+            finished = Path(scratch) / f"{number}" / "finished"
+            finish_part(exported, finished, Additions(), measured)
+            parts.append(open_bundle(finished))
+            for key, value in measured.items():
+                click.echo(f"{run}: {key} {value:.4g}" if isinstance(value, float) else f"{run}: {key} {value}")
+        check_results(parts, additions)
+        if len(parts) == 1:
+            finish_part(parts[0], output, additions)
+        else:
+            export_system(output, name or output.name, parts, additions)
+    n_bytes = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    click.echo(f"{output}: written ({n_bytes / 1e6:.1f} MB)")
+
+
+command = export

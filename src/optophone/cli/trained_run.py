@@ -1,0 +1,99 @@
+"""The folder of a finished training as something to export."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optophone.core.bundle import Bundle, open_bundle
+from optophone.core.errors import ConfigurationError
+from optophone.core.picture import PictureSpec
+from optophone.core.text import clean_text, end_sentence
+from optophone.core.vocabulary import Vocabulary
+from optophone.data.manifest import Dataset, read_dataset
+from optophone.export.acoustic import TrainedAcoustic, export_acoustic
+from optophone.export.captioner import TrainedCaptioner, export_captioner
+from optophone.export.training_facts import Precision, TrainingFacts
+from optophone.models.acoustic.tacotron2 import Tacotron2
+from optophone.models.captioners.build import build_captioner
+from optophone.training.run import build_experiment, read_configuration
+from optophone.training.weights import load_weights
+
+N_CALIBRATION_PICTURES = 200
+N_EXAMPLE_PICTURES = 60
+N_EXAMPLE_TEXTS = 24
+
+
+def export_run(run: Path, folder: Path, precision: Precision) -> tuple[Bundle, dict[str, Any]]:
+    """Export the run in the folder `run` as a bundle in the scratch folder `folder`.
+
+    Returns:
+        the opened bundle, and what the export measured.
+
+    Raises:
+        ConfigurationError: no finished run of a kind that can be exported.
+        ExportError: a graph differs from the model.
+    """
+    path = run / "configuration.yaml"
+    if not path.is_file():
+        raise ConfigurationError(f"{run}: neither a run (it has no configuration.yaml) nor a bundle.")
+    experiment, _ = build_experiment(read_configuration(path), str(path))
+    if experiment.kind == "captioner":
+        measured = _export_captioner(experiment, run, folder, precision)
+    elif experiment.kind == "acoustic":
+        measured = _export_acoustic(experiment, run, folder, precision)
+    else:
+        raise ConfigurationError(
+            f"{run}: a run of kind {experiment.kind} becomes no bundle; train a captioner with it."
+        )
+    return open_bundle(folder / precision), measured
+
+
+def _export_captioner(experiment: Any, run: Path, folder: Path, precision: Precision) -> dict[str, Any]:
+    vocabulary = Vocabulary.load(run / "vocabulary.json")
+    size = experiment.data.size
+    model = build_captioner(experiment.encoder, experiment.decoder, len(vocabulary), size)
+    load_weights(model, run / "captioner.safetensors")
+    dataset = read_dataset(experiment.data.folder)
+    trained = TrainedCaptioner(
+        model,
+        experiment.decoder.name,
+        vocabulary,
+        PictureSpec(size, size),
+        experiment.search,
+        _facts(experiment, dataset),
+    )
+    calibration = spread(dataset.array("train", "pictures"), N_CALIBRATION_PICTURES)
+    examples = spread(dataset.array("dev", "pictures"), N_EXAMPLE_PICTURES)
+    return export_captioner(trained, folder, precision, calibration, examples)
+
+
+def _export_acoustic(experiment: Any, run: Path, folder: Path, precision: Precision) -> dict[str, Any]:
+    vocabulary = Vocabulary.load(run / "vocabulary.json")
+    mel = experiment.data.mel
+    model = Tacotron2(replace(experiment.model, n_symbols=len(vocabulary), n_mels=mel.n_mels))
+    load_weights(model, run / "acoustic.safetensors")
+    dataset = read_dataset(experiment.data.folder)
+    texts = [row["text"] for row in spread(dataset.rows("dev"), N_EXAMPLE_TEXTS)]
+    examples = [np.array(vocabulary.encode(end_sentence(clean_text(text))), np.int64) for text in texts]
+    trained = TrainedAcoustic(model, vocabulary, mel, _facts(experiment, dataset))
+    return export_acoustic(trained, folder, precision, examples)
+
+
+def _facts(experiment: Any, dataset: Dataset) -> TrainingFacts:
+    return TrainingFacts(
+        name=experiment.name,
+        data=dataset.name,
+        data_hash=dataset.hash(),
+        data_licence=dataset.licence,
+        data_options=dataset.options,
+        steps=experiment.trainer.max_steps,
+    )
+
+
+def spread(items: Sequence[Any] | np.ndarray, n: int) -> list[Any]:
+    """About `n` of `items`, evenly spread; arrays are copied out of their file."""
+    chosen = np.unique(np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int))
+    return [np.array(items[i]) if isinstance(items, np.ndarray) else items[i] for i in chosen]

@@ -1,0 +1,249 @@
+"""A trained Tacotron 2 as a bundle: a graph for the text, one for a decoder step, one for the postnet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from optophone.core.bundle import Bundle, BundleWriter, open_bundle
+from optophone.core.errors import ConfigurationError
+from optophone.core.mel import MelSpec
+from optophone.core.vocabulary import Vocabulary
+from optophone.export.differences import largest_difference
+from optophone.export.onnx_graph import export_graph
+from optophone.export.quantize import quantize_embeddings, quantize_products, store_in_half
+from optophone.export.training_facts import ExportError, Precision, TrainingFacts
+from optophone.models.acoustic.decoder import DecoderMemory, DecoderState
+from optophone.models.acoustic.tacotron2 import Tacotron2, Tacotron2Config
+from optophone.runtime.onnx_acoustic import OnnxAcoustic
+
+LARGEST_DIFFERENCE = 1e-4  # of fp32 graphs, relative to the largest value where that is above 1
+LARGEST_DURATION_CHANGE = 0.1  # of int8 graphs: mean change of an utterance's frames
+_GRAPHS = ("encoder.onnx", "step.onnx", "postnet.onnx")
+
+
+@dataclass(frozen=True)
+class TrainedAcoustic:
+    """An acoustic model at the end of its training.
+
+    Args:
+        model: one voice.
+        vocabulary: of its symbols.
+        mel: layout of its frames.
+        facts: where it comes from.
+    """
+
+    model: Tacotron2
+    vocabulary: Vocabulary
+    mel: MelSpec
+    facts: TrainingFacts
+
+
+class EncoderGraph(nn.Module):
+    """Symbols of one utterance → the decoder's memory."""
+
+    def __init__(self, model: Tacotron2) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, ...]:
+        """(1, S) → encoded (1, S, D), processed (1, S, A), bias (1, S)."""
+        return tuple(self.model.begin(ids)[0])
+
+
+class StepGraph(nn.Module):
+    """`Tacotron2.step` over flat tuples."""
+
+    def __init__(self, model: Tacotron2) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, frame: Tensor, first_mask: Tensor, second_mask: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        """Last frame (1, M), prenet masks (1, P), memory, state → frames, stop logits, alignment, next state."""
+        n_memory = len(DecoderMemory._fields)
+        memory, state = DecoderMemory(*rest[:n_memory]), DecoderState(*rest[n_memory:])
+        step = self.model.step(frame, (first_mask, second_mask), memory, state)
+        return step.frames, step.stop_logits, step.alignment, *step.state
+
+
+class PostnetGraph(nn.Module):
+    """The decoder's mel → the refined mel."""
+
+    def __init__(self, model: Tacotron2) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """(1, M, T) → (1, M, T)."""
+        return self.model.postnet(mel)
+
+
+def export_acoustic(
+    trained: TrainedAcoustic, folder: Path, precision: Precision, examples: Sequence[np.ndarray]
+) -> dict[str, Any]:
+    """Write the bundle `folder / precision` and check it through the runtime.
+
+    Args:
+        trained: what to export.
+        folder: a scratch folder.
+        precision: "int8" has eight-bit matrix products and is compared with "fp32", which is made first.
+        examples: symbols (S,) of utterances on which the graphs are compared.
+
+    Returns:
+        what was measured, for the bundle's configuration.
+
+    Raises:
+        ExportError: a graph differs from the model.
+        ConfigurationError: a kind of model that the runtime does not speak.
+    """
+    check_config(trained.model.config)
+    exact = folder / "fp32"
+    with _writer(trained, exact) as writer:
+        _export_graphs(trained, writer, examples[0])
+    reference = OnnxAcoustic(open_bundle(exact))
+    difference = max(difference_from_torch(trained.model, reference, ids) for ids in examples[:2])
+    if not difference <= LARGEST_DIFFERENCE:
+        raise ExportError(f"{trained.facts.name}: the ONNX graphs differ from the model by {difference:.2g}.")
+    measured: dict[str, Any] = {"precision": precision, "difference_from_torch": difference}
+    if precision == "fp32":
+        return measured
+    with _writer(trained, folder / precision) as writer:
+        _quantize(open_bundle(exact), writer)
+    comparison = compare(reference, OnnxAcoustic(open_bundle(folder / precision)), examples)
+    if not (comparison["duration_change"] <= LARGEST_DURATION_CHANGE and comparison["same_stops"] == 1.0):
+        raise ExportError(
+            f"{trained.facts.name}: with eight bits durations change by {comparison['duration_change']:.1%} and "
+            f"{comparison['same_stops']:.0%} of the utterances end as before; use --precision fp32."
+        )
+    return {**measured, **comparison}
+
+
+def check_config(config: Tacotron2Config) -> None:
+    """Refuse what the graphs of a bundle cannot hold.
+
+    Raises:
+        ConfigurationError: several speakers, or other than two prenet layers of one width with dropout ½.
+    """
+    if config.n_speakers:
+        raise ConfigurationError("export: a bundle holds one voice; this model has several speakers.")
+    if len(config.prenet_dims) != 2 or config.prenet_dims[0] != config.prenet_dims[1] or config.prenet_dropout != 0.5:
+        raise ConfigurationError("export: a bundle's prenet has two layers of one width with dropout 0.5.")
+
+
+def runtime_configuration(config: Tacotron2Config) -> dict[str, Any]:
+    """The keys of `OnnxAcousticConfig` that follow from the model."""
+    keys: dict[str, Any] = {
+        "reduction_factor": config.reduction_factor,
+        "prenet_dim": config.prenet_dims[0],
+        "postnet_context": config.postnet_convolutions * (config.postnet_kernel_size // 2),
+        "prenet_dropout": config.prenet_dropout_at_inference,
+        "stop_threshold": config.stop_threshold,
+    }
+    if config.max_frames_per_symbol:
+        keys["max_frames_per_symbol"] = config.max_frames_per_symbol
+    return keys
+
+
+def _writer(trained: TrainedAcoustic, folder: Path) -> BundleWriter:
+    return BundleWriter(
+        folder,
+        kind="acoustic",
+        cls="tacotron2",
+        name=trained.facts.name,
+        configuration={**runtime_configuration(trained.model.config), "training": trained.facts.to_mapping()},
+        vocabulary=trained.vocabulary,
+        mel=trained.mel,
+        data_manifest_hash=trained.facts.data_hash,
+    )
+
+
+@torch.no_grad()
+def _export_graphs(trained: TrainedAcoustic, writer: BundleWriter, example: np.ndarray) -> None:
+    """Write the three graphs in float32."""
+    model, config = trained.model.eval(), trained.model.config
+    ids = torch.from_numpy(np.asarray(example, np.int64))[None]
+    memory, state = model.begin(ids)
+    memories = [f"memory.{i}" for i in range(len(memory))]
+    states = [f"state.{i}" for i in range(len(state))]
+    symbols = {name: {1: "symbols"} for name in ("ids", "alignment", *memories)}
+    for field, name in zip(DecoderState._fields, states, strict=True):
+        if field in ("weights", "cumulative"):
+            symbols[name] = symbols[f"next.{name}"] = {1: "symbols"}
+    export_graph(EncoderGraph(model), writer.path("encoder.onnx"), {"ids": ids}, memories, symbols)
+    frame, mask = torch.zeros(1, config.n_mels), torch.full((1, config.prenet_dims[0]), 2.0)
+    own = {"frame": frame, "prenet_mask.0": mask, "prenet_mask.1": mask}
+    inputs = {**own, **dict(zip(memories, memory, strict=True)), **dict(zip(states, state, strict=True))}
+    outputs = ["frames", "stop_logits", "alignment", *(f"next.{name}" for name in states)]
+    export_graph(StepGraph(model), writer.path("step.onnx"), inputs, outputs, symbols)
+    mel = torch.zeros(1, config.n_mels, 40)
+    frames = {"mel": {2: "frames"}, "refined": {2: "frames"}}
+    export_graph(PostnetGraph(model), writer.path("postnet.onnx"), {"mel": mel}, ["refined"], frames)
+
+
+def _quantize(exact: Bundle, writer: BundleWriter) -> None:
+    """Write the three graphs with eight-bit matrix products and embeddings; the rest is stored in sixteen bits."""
+    for name in _GRAPHS:
+        quantize_products(exact.file(name), writer.path(name))
+        model = onnx.load(writer.path(name))
+        quantize_embeddings(model)
+        store_in_half(model)
+        onnx.save(model, writer.path(name))
+
+
+@torch.no_grad()
+def difference_from_torch(model: Tacotron2, acoustic: OnnxAcoustic, ids: np.ndarray, n_steps: int = 20) -> float:
+    """Largest difference between graphs and model over the first steps of an utterance, each from the same state.
+
+    Relative to the largest value of an array where that is above 1.
+    """
+    model.eval()
+    ids = np.asarray(ids, np.int64)
+    memory, state = model.begin(torch.from_numpy(ids)[None])
+    encoded = acoustic.encode(ids)
+    worst = largest_difference([encoded[name] for name in acoustic.memory_names], memory)
+    generator = np.random.default_rng(0)
+    frame, frames = torch.zeros(1, model.config.n_mels), []
+    for _ in range(n_steps):
+        masks = [generator.integers(0, 2, (1, size)).astype(np.float32) * 2 for size in model.config.prenet_dims]
+        feeds = {"frame": frame.numpy(), "prenet_mask.0": masks[0], "prenet_mask.1": masks[1]}
+        feeds |= {name: encoded[name] for name in acoustic.memory_names}
+        feeds |= {name: value.numpy() for name, value in zip(acoustic.state_names, state, strict=True)}
+        step = model.step(frame, [torch.from_numpy(mask) for mask in masks], memory, state)
+        found = acoustic.step_graph.run(feeds)
+        own = [found[acoustic.output_index[name]] for name in ("frames", "stop_logits", "alignment")]
+        following = [found[i] for i in acoustic.next_state_index]
+        worst = max(
+            worst, largest_difference([*own, *following], [step.frames, step.stop_logits, step.alignment, *step.state])
+        )
+        frame, state = step.frames[:, :, -1], step.state
+        frames.append(step.frames)
+    raw = torch.cat(frames, dim=2)
+    return max(worst, largest_difference([acoustic.refine(raw[0].numpy())], [model.postnet(raw)[0]]))
+
+
+def compare(reference: OnnxAcoustic, other: OnnxAcoustic, examples: Sequence[np.ndarray]) -> dict[str, Any]:
+    """How far the utterances of `other` are from those of `reference`, each speaking by itself.
+
+    Returns:
+        duration_change: mean of |T' / T - 1|.
+        same_stops: share of utterances that end by themselves in both, or are cut off in both.
+        mel_difference: mean absolute difference, ln units, over the frames that both have.
+    """
+    changes, stops, differences = [], [], []
+    for ids in examples:
+        expected, found = reference.mel(ids), other.mel(ids)
+        changes.append(abs(found.mel.shape[1] / expected.mel.shape[1] - 1))
+        stops.append(found.stopped == expected.stopped)
+        n_frames = min(found.mel.shape[1], expected.mel.shape[1])
+        differences.append(float(np.abs(found.mel[:, :n_frames] - expected.mel[:, :n_frames]).mean()))
+    return {
+        "duration_change": float(np.mean(changes)),
+        "same_stops": float(np.mean(stops)),
+        "mel_difference": float(np.mean(differences)),
+        "n_compared": len(examples),
+    }

@@ -1,0 +1,113 @@
+"""The card of a bundle: what it is, how it was made, what it reaches and what it must not be trusted with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from optophone.core.bundle import BundleManifest
+
+_WHAT = {
+    "captioner": "Describes a photograph in one English sentence.",
+    "acoustic": "Reads English text aloud: characters to mel spectrogram.",
+    "vocoder": "Turns a mel spectrogram into sound. It is an algorithm and has no weights.",
+    "system": "Looks at a photograph and speaks what is in it.",
+}
+_LIMITS = {
+    "captioner": (
+        "It has seen a few thousand everyday photographs, mostly of people and dogs, each with five captions. It names"
+        " what it knows even where there is something else, and it invents details. It reads no text, counts badly, and"
+        " knows no names. Drawings, screenshots and documents are outside of what it has learned. Do not rely on it"
+        " where a mistake would harm: on medicine, roads, money or people's identity."
+    ),
+    "acoustic": (
+        "It has learned from captions; other texts sound less sure. Very long or unusual input may be cut off, which it"
+        " reports. It has one voice, which sounds synthetic because its teacher does."
+    ),
+    "vocoder": "It finds a phase that fits the magnitudes, which leaves a slight metallic ring.",
+    "system": "See the cards of its parts. What it says is a guess with a stated confidence, not an observation.",
+}
+_FIGURES = {
+    "bleu_1": "BLEU-1 (0 to 100)",
+    "bleu_2": "BLEU-2 (0 to 100)",
+    "bleu_3": "BLEU-3 (0 to 100)",
+    "bleu_4": "BLEU-4 (0 to 100)",
+    "cider_d": "CIDEr-D (times 100)",
+    "n_distinct_captions": "different captions",
+    "shuffled_bleu_4": "BLEU-4 against the captions of other pictures (control)",
+    "shuffled_cider_d": "CIDEr-D against the captions of other pictures (control)",
+    "word_error_ratio": "word error rate of a recogniser, relative to the same recogniser on the reference voice",
+    "durations_within_25_percent": "share of utterances within 25 % of the reference voice's duration",
+    "stop_failures": "utterances that had to be cut off",
+    "confidence_error": "expected calibration error of the confidence",
+}
+_COMPARISONS = {
+    "difference_from_torch": "largest difference between the float32 graphs and the trained model",
+    "memory_error": "relative error of what the picture leaves in memory",
+    "score_error": "mean change of a symbol's log-probability, nats",
+    "same_captions": "share of pictures with the same caption as in float32",
+    "duration_change": "mean change of an utterance's length",
+    "same_stops": "share of utterances that end as in float32",
+    "mel_difference": "mean difference of the mel, ln units",
+    "n_compared": "compared on so many",
+}
+
+
+def write_card(manifest: BundleManifest) -> str:
+    """The text of CARD.md, from the manifest alone."""
+    sections = [f"# {manifest.name}", _WHAT.get(manifest.kind, f"A part of kind {manifest.kind}."), _facts(manifest)]
+    sections += _training(manifest.configuration.get("training"))
+    if manifest.metrics:
+        sections += ["## Figures", _list(_FIGURES, manifest.metrics)]
+    sections += _confidence(manifest.configuration)
+    sections += _export(manifest.configuration.get("export"))
+    sections += ["## Limits", _LIMITS.get(manifest.kind, "Not stated.")]
+    sections += ["## Licence", f"The bundle: {manifest.licence or 'not stated'}."]
+    return "\n\n".join(sections) + "\n"
+
+
+def _facts(manifest: BundleManifest) -> str:
+    lines = [f"- kind: {manifest.kind}, class `{manifest.cls}`"]
+    if manifest.picture is not None:
+        lines.append(f"- pictures: {manifest.picture.width} × {manifest.picture.height} pixels")
+    if manifest.mel is not None:
+        lines.append(f"- sound: {manifest.mel.sample_rate} Hz, {manifest.mel.n_mels} mel bands")
+    lines += [f"- {kind}: `{place}/`" for kind, place in manifest.parts.items()]
+    return "\n".join(lines)
+
+
+def _training(facts: Mapping[str, Any] | None) -> list[str]:
+    if not facts:
+        return []
+    lines = [f"- data: {facts['data']}", f"- terms of the data: {facts['data_licence']}"]
+    lines += [f"- prepared with {name}: {value}" for name, value in facts["data_options"].items()]
+    lines += [f"- {facts['steps']} optimizer steps"]
+    return ["## Training", "\n".join(lines)]
+
+
+def _confidence(configuration: Mapping[str, Any]) -> list[str]:
+    meaning = configuration.get("export", {}).get("confidence")
+    if not meaning:
+        return []
+    text = (
+        f"The confidence is the estimated probability that {meaning['correct_means']} It was fitted on"
+        f" {meaning['n_pictures']} pictures, of which {meaning['share_correct']:.0%} met this; on pictures it was not"
+        f" fitted on, it was off by {meaning['expected_calibration_error']:.1%} on average."
+    )
+    return ["## Confidence", text]
+
+
+def _export(facts: Mapping[str, Any] | None) -> list[str]:
+    if not facts or "precision" not in facts:
+        return []
+    return [
+        "## Export",
+        f"Precision {facts['precision']}, checked when it was written:\n\n" + _list(_COMPARISONS, facts),
+    ]
+
+
+def _list(names: Mapping[str, str], values: Mapping[str, Any]) -> str:
+    lines = [f"- {names[name]}: {_figure(value)}" for name, value in values.items() if name in names]
+    return "\n".join(lines)
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,166 @@
+"""Finished bundles: a checked part with its results, confidence and card, and several parts as a system."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from optophone.core.bundle import (
+    MANIFEST,
+    VOCABULARY,
+    Bundle,
+    BundleKind,
+    BundleManifest,
+    BundleWriter,
+    check_composition,
+    open_bundle,
+)
+from optophone.core.configuration import to_mapping
+from optophone.core.errors import ConfigurationError
+from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
+from optophone.core.mel import MelSpec
+from optophone.export.card import write_card
+from optophone.export.results import CARD, Result, content_hash
+
+# Said before a caption whose calibrated confidence is below; the lowest that fits is taken.
+HEDGES = ({"below": 0.2, "say": "I am not sure, but perhaps: "}, {"below": 0.4, "say": "Probably: "})
+_SYSTEM_PARTS: tuple[BundleKind, ...] = ("captioner", "acoustic", "vocoder")
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What is added to a part when it is finished.
+
+    Args:
+        results: of evaluations; each goes to the part that was evaluated.
+        confidence: the result whose calibration the captioner takes, or None.
+        licence: of the bundle, SPDX name; None keeps what it has.
+        name: None keeps what it has.
+    """
+
+    results: Sequence[Result] = ()
+    confidence: Result | None = None
+    licence: str | None = None
+    name: str | None = None
+
+
+def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapping[str, Any] | None = None) -> None:
+    """Write the bundle `folder`: the files of `part` as they are, with results, confidence and a new card.
+
+    Args:
+        part: an opened bundle that is no system.
+        folder: the bundle to write.
+        additions: what is added; results of other bundles are left out.
+        measured: what the export measured; None keeps what the part says.
+    """
+    old = part.manifest
+    content = content_hash(old)
+    configuration = dict(old.configuration)
+    if measured is not None:
+        configuration["export"] = dict(measured)
+    metrics = dict(old.metrics)
+    for result in additions.results:
+        if result.content == content:
+            metrics.update(result.metrics())
+    chosen = additions.confidence
+    if chosen is not None and chosen.content == content:
+        _add_confidence(configuration, metrics, chosen)
+    manifest = replace(
+        old,
+        name=additions.name or old.name,
+        licence=old.licence if additions.licence is None else additions.licence,
+        configuration=configuration,
+        metrics=metrics,
+    )
+    with _writer(folder, manifest, part) as writer:
+        for name in old.files:
+            if name not in (CARD, VOCABULARY):
+                shutil.copyfile(part.file(name), writer.path(name))
+        writer.path(CARD).write_text(write_card(manifest), encoding="utf-8")
+
+
+def export_griffin_lim(mel: MelSpec, folder: Path, licence: str = "") -> None:
+    """Write the vocoder that has no weights as the bundle `folder`."""
+    configuration = to_mapping(GriffinLimConfig())
+    name = GriffinLim.name
+    manifest = BundleManifest("vocoder", name, name, configuration, mel=mel, licence=licence)
+    with _writer(folder, manifest, None) as writer:
+        writer.path(CARD).write_text(write_card(manifest), encoding="utf-8")
+
+
+def export_system(folder: Path, name: str, parts: Sequence[Bundle], additions: Additions) -> None:
+    """Write a captioner, an acoustic model and a vocoder (Griffin-Lim where none is given) as one system.
+
+    Raises:
+        ConfigurationError: a kind is missing or comes twice.
+        BundleError: the parts do not go together.
+    """
+    by_kind = {part.manifest.kind: part for part in parts}
+    surplus = [part.manifest.kind for part in parts if part.manifest.kind not in _SYSTEM_PARTS]
+    missing = [kind for kind in ("captioner", "acoustic") if kind not in by_kind]
+    if surplus or missing or len(by_kind) < len(parts):
+        given = ", ".join(part.manifest.kind for part in parts)
+        raise ConfigurationError(f"a system needs one captioner and one acoustic model; given: {given}.")
+    acoustic = by_kind["acoustic"]
+    check_composition(by_kind["captioner"], acoustic, by_kind.get("vocoder"))
+    assert acoustic.manifest.mel is not None
+    licence = acoustic.manifest.licence if additions.licence is None else additions.licence
+    kinds: dict[str, str] = {kind: kind for kind in _SYSTEM_PARTS}
+    manifest = BundleManifest("system", "cascade", name, parts=kinds, licence=licence)
+    with _writer(folder, manifest, None) as writer:
+        for part in parts:
+            finish_part(part, writer.path(part.manifest.kind), replace(additions, name=None))
+        if "vocoder" not in by_kind:
+            export_griffin_lim(acoustic.manifest.mel, writer.path("vocoder"), licence)
+        written = [open_bundle(writer.path(kind)).manifest for kind in _SYSTEM_PARTS]
+        writer.metrics = {name: value for part in written for name, value in part.metrics.items()}
+        card = write_card(replace(manifest, metrics=writer.metrics))
+        writer.path(CARD).write_text(card, encoding="utf-8")
+
+
+def check_results(parts: Sequence[Bundle], additions: Additions) -> None:
+    """Refuse results that were found with something else than these parts.
+
+    Raises:
+        ConfigurationError: a result of another bundle, or a confidence without calibration.
+    """
+    contents = {content_hash(part.manifest) for part in parts}
+    for result in (*additions.results, *filter(None, [additions.confidence])):
+        if result.content not in contents:
+            raise ConfigurationError(f"{result.path}: found with another bundle than this one; evaluate this one.")
+    if additions.confidence is not None and additions.confidence.calibration is None:
+        raise ConfigurationError(
+            f"{additions.confidence.path}: has no calibration; evaluate captions with --calibrate."
+        )
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether `folder` looks like a finished bundle."""
+    return (folder / MANIFEST).is_file()
+
+
+def _add_confidence(configuration: dict[str, Any], metrics: dict[str, Any], result: Result) -> None:
+    assert result.calibration is not None
+    facts = dict(result.calibration)
+    configuration["confidence"] = {"slope": facts.pop("slope"), "intercept": facts.pop("intercept")}
+    configuration["export"] = {**configuration.get("export", {}), "confidence": facts}
+    configuration.setdefault("hedge", [dict(hedge) for hedge in HEDGES])
+    metrics["confidence_error"] = round(facts["expected_calibration_error"], 3)
+
+
+def _writer(folder: Path, manifest: BundleManifest, part: Bundle | None) -> BundleWriter:
+    return BundleWriter(
+        folder,
+        kind=manifest.kind,
+        cls=manifest.cls,
+        name=manifest.name,
+        configuration=manifest.configuration,
+        vocabulary=part.vocabulary() if part is not None and manifest.vocabulary_hash else None,
+        mel=manifest.mel,
+        picture=manifest.picture,
+        data_manifest_hash=manifest.data_manifest_hash,
+        metrics=manifest.metrics,
+        licence=manifest.licence,
+        parts=manifest.parts,
+    )

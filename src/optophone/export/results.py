@@ -1,0 +1,78 @@
+"""Result files of `optophone evaluate`, and to which bundle each belongs."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optophone.core.bundle import BundleManifest
+from optophone.core.configuration import to_mapping
+from optophone.core.errors import DataError
+
+CARD = "CARD.md"
+# What may be added to a bundle after it was evaluated, because it changes neither its captions nor its voice.
+_ADDED = ("confidence", "hedge", "export")
+# Which scores a bundle carries along, by kind of result; those of a control have a name of their own.
+_CARRIED = {
+    "captions": ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "cider_d", "n_distinct_captions"),
+    "shuffled captions": ("bleu_4", "cider_d"),
+    "voice": ("word_error_ratio", "durations_within_25_percent", "stop_failures"),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an evaluation found.
+
+    Args:
+        path: the file, for messages.
+        kind: "captions", "shuffled captions" or "voice".
+        content: `content_hash` of the bundle that was evaluated.
+        scores: by name.
+        calibration: slope, intercept and what they mean, or None.
+    """
+
+    path: Path
+    kind: str
+    content: str
+    scores: Mapping[str, Any]
+    calibration: Mapping[str, Any] | None
+
+    def metrics(self) -> dict[str, Any]:
+        """The scores that a bundle carries along, rounded as tables are."""
+        prefix = "shuffled_" if self.kind == "shuffled captions" else ""
+        kept = {f"{prefix}{name}": self.scores[name] for name in _CARRIED[self.kind]}
+        return {name: round(value, 3) if isinstance(value, float) else value for name, value in kept.items()}
+
+
+def content_hash(manifest: BundleManifest) -> str:
+    """sha256 of all that decides what a bundle says: graphs, vocabulary and options, but not metrics, card, confidence.
+
+    It stays the same when a bundle is copied into a system and when results are added to it.
+    """
+    configuration = {name: value for name, value in manifest.configuration.items() if name not in _ADDED}
+    files = {name: record.sha256 for name, record in manifest.files.items() if name != CARD}
+    decisive = [manifest.kind, manifest.cls, configuration, manifest.mel, manifest.picture, files]
+    return hashlib.sha256(json.dumps(to_mapping(decisive), sort_keys=True).encode()).hexdigest()
+
+
+def read_result(path: str | Path) -> Result:
+    """Read a file that `optophone evaluate ... -o` wrote.
+
+    Raises:
+        DataError: missing, or not such a file.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_bytes())
+        result = Result(path, content["kind"], content["bundle"]["content"], content["scores"], content["calibration"])
+        if result.kind not in _CARRIED:
+            raise ValueError(f"kind {result.kind!r}")
+        result.metrics()
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the result ({error.strerror}).") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a result of optophone evaluate ({type(error).__name__}: {error}).") from None
+    return result

@@ -1,0 +1,39 @@
+"""What a bundle tells of the training it came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from optophone.core.errors import OptophoneError
+
+Precision = Literal["fp32", "int8"]
+
+
+class ExportError(OptophoneError):
+    """A graph does not do what the model did; nothing was written."""
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """Where a model comes from.
+
+    Args:
+        name: of the run; the bundle's name.
+        data: name of the data set.
+        data_hash: of its manifests.
+        data_licence: its terms.
+        data_options: what it was prepared with.
+        steps: optimizer steps of the run.
+    """
+
+    name: str
+    data: str
+    data_hash: str
+    data_licence: str
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 0
+
+    def to_mapping(self) -> dict[str, Any]:
+        """For the bundle's configuration, under `training`."""
+        options = {name: value for name, value in self.data_options.items() if name != "captions"}
+        return {"data": self.data, "data_licence": self.data_licence, "data_options": options, "steps": self.steps}
