@@ -21,10 +21,8 @@ def train(context: click.Context, config: Path, out: Path | None) -> None:
     last checkpoint stands: give the same command again. Curves, samples and sounds: tensorboard --logdir FOLDER.
     """
     overrides = _pairs(context.args)
-    try:
-        from optophone.training.run import train as train_experiment
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"training needs {error.name}; install it with: pip install 'optophone[train]'.") from None
+    from optophone.training.run import train as train_experiment
+
     folder = train_experiment(config, overrides, out)
     click.echo(f"trained: {folder}")
 

@@ -66,7 +66,7 @@ class CaptionBatch(NamedTuple):
 def build_vocabulary(rows: Sequence[Row], config: CaptionedPicturesConfig) -> Vocabulary:
     """The vocabulary of the captions in `rows` (the training split)."""
     if config.symbols == "words":
-        return build_words((caption for row in rows for caption in row["captions"]), config.min_count)
+        return build_words((caption for row in rows for caption in row.get("captions", ())), config.min_count)
     letters = tacotron2_characters().symbols[1:]
     return Vocabulary("characters", ("<pad>", "<start>", "<end>", *letters), 0, 1, 2)
 
@@ -80,7 +80,9 @@ def encode_captions(rows: Sequence[Row], vocabulary: Vocabulary) -> list[list[li
     assert vocabulary.end is not None
     encoded = []
     for row in rows:
-        texts = row["captions"] if vocabulary.kind == "words" else [clean_text(text) for text in row["captions"]]
+        texts = row.get("captions", [])
+        if vocabulary.kind != "words":
+            texts = [clean_text(text) for text in texts]
         captions = [ids for ids in (vocabulary.encode(text) for text in texts) if ids]
         if not captions:
             raise DataError(f"{row['id']}: no caption; every picture of the training split needs one.")

@@ -28,7 +28,7 @@ class SpeechConfig:
         frames_per_batch: padded mel frames of a step.
         max_batch: most utterances of a step.
         max_seconds: longer utterances are left out; they cost memory and teach little.
-        dev_limit: utterances of the validation during training.
+        dev_limit: utterances of the validation during training; 0 for all.
     """
 
     folder: str
@@ -56,9 +56,10 @@ def build_speech_vocabulary() -> Vocabulary:
 
 def spoken_rows(dataset: Dataset, split: str, config: SpeechConfig) -> list[Row]:
     """The rows of `split` that are short enough and have text."""
-    rows = [row for row in dataset.rows(split) if row["duration_s"] <= config.max_seconds and row["text"].strip()]
+    spoken = [row for row in dataset.rows(split) if "duration_s" in row and row.get("text", "").strip()]
+    rows = [row for row in spoken if row["duration_s"] <= config.max_seconds]
     if not rows:
-        raise DataError(f"{dataset.folder}: no utterance of {split} is under {config.max_seconds} s.")
+        raise DataError(f"{dataset.folder}: no utterance of {split} has text and is under {config.max_seconds} s.")
     return rows
 
 

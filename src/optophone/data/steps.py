@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler
 
+from optophone.core.errors import ConfigurationError
+
 Plan = Callable[[int], list[list[int]]]
 
 
@@ -34,8 +36,13 @@ class StepItems:
 
 
 def shuffled_plan(n_items: int, batch_size: int, seed: int) -> Plan:
-    """Batches of `batch_size` in random order, another order each pass; the incomplete last batch is left out."""
-    assert n_items >= batch_size > 0, "fewer items than one batch"
+    """Batches of `batch_size` in random order, another order each pass; the incomplete last batch is left out.
+
+    Raises:
+        ConfigurationError: a batch of nothing, or of more items than there are.
+    """
+    if not 0 < batch_size <= n_items:
+        raise ConfigurationError(f"data.batch_size is {batch_size}; give 1 to {n_items}, the items of the data set.")
 
     def plan(epoch: int) -> list[list[int]]:
         order = np.random.default_rng((seed, 0, epoch)).permutation(n_items)

@@ -108,7 +108,7 @@ def dev_batches(
     pictures: np.ndarray, labels: np.ndarray, config: LabelledPicturesConfig
 ) -> list[tuple[Tensor, Tensor]]:
     """The validation set, resized once."""
-    n = config.dev_limit or len(labels)
+    n = min(config.dev_limit or len(labels), len(labels))
     spec = PictureSpec()
     batches = []
     for first in range(0, n, 100):

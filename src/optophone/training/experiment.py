@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -48,6 +48,14 @@ class TrainerConfig:
     gradient_clip: float = 0.0
     average_decay: float = 0.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse runs of no length."""
+        for name in ("max_steps", "segment_steps", "validate_every", "threads"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"trainer: {name} is {getattr(self, name)}; give at least 1.")
+        if not 0 <= self.average_decay < 1:
+            raise ConfigurationError(f"trainer: average_decay is {self.average_decay}; give 0 or more, under 1.")
 
 
 class Training(lightning.LightningModule):
@@ -163,36 +171,54 @@ def training_loader(dataset: Dataset, plan: Plan, config: TrainerConfig) -> Data
 def fit(training: Training, train: DataLoader, dev: Any, folder: Path, config: TrainerConfig) -> None:
     """Run the training to its end, resuming from `folder` where a checkpoint lies.
 
+    A run that is over only gets its weights back.
+
     Raises:
-        ConfigurationError: the checkpoint belongs to a longer run than configured.
+        ConfigurationError: the checkpoint belongs to a longer run or to another model than configured.
     """
     torch.set_num_threads(config.threads)
     checkpoint = folder / CHECKPOINT
-    trainer = lightning.Trainer(
-        max_epochs=-(-config.max_steps // config.segment_steps),
-        accelerator=config.accelerator,
-        devices=config.devices,
-        precision=config.precision,
-        gradient_clip_val=config.gradient_clip or None,
-        logger=TensorBoardLogger(folder, name="", version="curves"),
-        callbacks=[SegmentCheckpoint(folder, config.save_every_s)],
-        check_val_every_n_epoch=config.validate_every,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=os.isatty(2),
-        log_every_n_steps=20,
-    )
     resume = checkpoint if checkpoint.is_file() else None
-    if resume:
-        saved = torch.load(resume, map_location="cpu", weights_only=False, mmap=True)["global_step"]
-        if saved > config.max_steps:
-            raise ConfigurationError(f"{resume}: has {saved} steps, the configuration {config.max_steps}.")
-        print(f"resuming at step {saved}", flush=True)
-        if saved == config.max_steps:
-            return
+    if resume and _restore_finished(training, resume, config.max_steps):
+        return
+    trainer = _build_trainer(folder, config)
     trainer.fit(training, train, dev, ckpt_path=resume, weights_only=False)
 
 
-ExperimentRunner = Callable[[Any, Path], None]
+def _build_trainer(folder: Path, config: TrainerConfig) -> lightning.Trainer:
+    try:
+        return lightning.Trainer(
+            max_epochs=-(-config.max_steps // config.segment_steps),
+            accelerator=config.accelerator,
+            devices=config.devices,
+            precision=config.precision,
+            gradient_clip_val=config.gradient_clip or None,
+            logger=TensorBoardLogger(folder, name="", version="curves"),
+            callbacks=[SegmentCheckpoint(folder, config.save_every_s)],
+            check_val_every_n_epoch=config.validate_every,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=os.isatty(2),
+            log_every_n_steps=20,
+        )
+    except (MisconfigurationException, ValueError) as error:  # no such accelerator, or not in this machine
+        raise ConfigurationError(f"trainer: {' '.join(str(error).split())}") from None
+
+
+def _restore_finished(training: Training, checkpoint: Path, max_steps: int) -> bool:
+    """Whether `checkpoint` is the end of the run; its weights are then put into `training`."""
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True)
+    steps, state, own = saved["global_step"], saved["state_dict"], training.state_dict()
+    if steps > max_steps:
+        raise ConfigurationError(f"{checkpoint}: has {steps} steps, the configuration {max_steps}.")
+    different = sorted(set(state) ^ set(own)) or [name for name in own if own[name].shape != state[name].shape]
+    if different:
+        raise ConfigurationError(
+            f"{checkpoint}: belongs to another model (differs in {different[0]}); give --out another folder."
+        )
+    print(f"resuming at step {steps}", flush=True)
+    if steps == max_steps:
+        training.load_state_dict(state)
+    return steps == max_steps

@@ -62,6 +62,8 @@ def _view(pictures: Tensor, view: int, first: int, source: CaptionedPictures) ->
 def _fingerprint(encoder: nn.Module, source: CaptionedPictures, n_views: int) -> str:
     """Changes whenever the regions would."""
     digest = hashlib.sha256(f"{n_views} {len(source)} {source.config.size} {source.config.augmentation}".encode())
+    for first in range(0, len(source), BATCH):
+        digest.update(np.ascontiguousarray(source.pictures[first : first + BATCH]).data)
     for name, value in sorted(encoder.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.contiguous().numpy().tobytes())

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from optophone.core.errors import ConfigurationError
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:
@@ -39,9 +41,17 @@ class OptimizerConfig:
 def build_optimizer(
     named_parameters: Iterable[tuple[str, nn.Parameter]], config: OptimizerConfig
 ) -> torch.optim.Optimizer:
-    """An optimizer over the parameters that are not frozen, grouped by learning rate and decay."""
+    """An optimizer over the parameters that are not frozen, grouped by learning rate and decay.
+
+    Raises:
+        ConfigurationError: a prefix in `scales` that no parameter has, or nothing left to train.
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     scales = config.scales or {}
+    named_parameters = list(named_parameters)
+    for prefix in scales:
+        if not any(name.startswith(prefix) for name, _ in named_parameters):
+            raise ConfigurationError(f"optimizer.scales: no parameter's name begins with {prefix!r}.")
     for name, parameter in named_parameters:
         scale = next((factor for prefix, factor in scales.items() if name.startswith(prefix)), 1.0)
         if scale == 0:
@@ -49,6 +59,8 @@ def build_optimizer(
         if parameter.requires_grad:
             decay = config.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((scale, decay), []).append(parameter)
+    if not groups:
+        raise ConfigurationError("optimizer.scales: every parameter is frozen, so there is nothing to train.")
     options = [
         {"params": parameters, "lr": config.learning_rate * scale, "weight_decay": decay}
         for (scale, decay), parameters in groups.items()

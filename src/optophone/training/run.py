@@ -22,13 +22,20 @@ def read_configuration(path: str | Path, overrides: Sequence[tuple[str, str]] = 
         mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot read the configuration ({error.strerror}).") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(mapping, dict):
         raise ConfigurationError(f"{path}: expected options as a YAML mapping.")
     for key, text in overrides:
-        _override(mapping, key, yaml.safe_load(text))
+        _override(mapping, key, _parse_value(key, text))
     return mapping
+
+
+def _parse_value(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigurationError(f"--{key}: {text!r} is no YAML value.") from None
 
 
 def _override(mapping: dict[str, Any], key: str, value: Any) -> None:
@@ -71,7 +78,10 @@ def train(path: str | Path, overrides: Sequence[tuple[str, str]] = (), out: str 
     """
     experiment, run = build_experiment(read_configuration(path, overrides), str(path))
     folder = Path(out) if out else Path("work") / experiment.name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{folder}: cannot make the run's folder ({error.strerror}).") from None
     resolved = yaml.safe_dump(to_mapping(experiment), sort_keys=False, allow_unicode=True)
     write_atomically(folder / "configuration.yaml", resolved.encode())
     run(experiment, folder)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optophone.core.errors import ConfigurationError
 from optophone.core.vocabulary import Vocabulary
 from optophone.data.captioned_pictures import pad_captions
 from optophone.evaluation.cider import CiderD
@@ -28,12 +29,18 @@ class SelfCriticalConfig:
     n_samples: int = 5
     temperature: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse what leaves a sample without siblings, or without chance."""
+        if self.n_samples < 2:
+            raise ConfigurationError(f"self_critical: n_samples is {self.n_samples}; give at least 2.")
+        if self.temperature <= 0:
+            raise ConfigurationError(f"self_critical: temperature is {self.temperature}; give more than 0.")
+
 
 class SelfCriticalReward:
     """CIDEr-D of sampled ids against the training captions, with document frequencies of the training split."""
 
     def __init__(self, captions: list[list[list[int]]], config: SelfCriticalConfig) -> None:
-        assert config.n_samples >= 2, "the baseline of a sample is its siblings"
         self.config = config
         self.cider = CiderD(captions)
 

@@ -118,8 +118,8 @@ def picture_of(values: Tensor) -> Tensor:
 
 
 def dev_batches(utterances: Utterances, limit: int) -> list[SpeechBatch]:
-    """The first `limit` development utterances, 16 at a time."""
-    n = min(limit, len(utterances))
+    """The first `limit` development utterances (0: all), 16 at a time."""
+    n = min(limit or len(utterances), len(utterances))
     return [utterances.batch(range(first, min(first + 16, n))) for first in range(0, n, 16)]
 
 

@@ -124,9 +124,28 @@ def test_killed_at_any_moment(configuration: Path, tmp_path: Path) -> None:
 
 def test_a_finished_run_is_left_alone(configuration: Path, tmp_path: Path) -> None:
     folder = train(configuration, out=tmp_path / "run")
-    before = (folder / "last.ckpt").stat().st_mtime_ns
+    before, trained = (folder / "last.ckpt").stat().st_mtime_ns, weights(folder)
     train(configuration, out=folder)
     assert (folder / "last.ckpt").stat().st_mtime_ns == before
+    for name, value in weights(folder).items():
+        torch.testing.assert_close(value, trained[name], rtol=0, atol=0, msg=name)
+
+
+def test_weights_lost_after_the_end_are_written_again(configuration: Path, tmp_path: Path) -> None:
+    """A kill between the last checkpoint and the weights."""
+    folder = train(configuration, out=tmp_path / "run")
+    trained = weights(folder)
+    (folder / "encoder.safetensors").unlink()
+    train(configuration, out=folder)
+    for name, value in weights(folder).items():
+        torch.testing.assert_close(value, trained[name], rtol=0, atol=0, msg=name)
+
+
+def test_a_checkpoint_of_another_model_is_refused(configuration: Path, tmp_path: Path) -> None:
+    folder = train(configuration, out=tmp_path / "run")
+    for other in ("[4, 6]", "[4, 8, 8]"):
+        with pytest.raises(ConfigurationError, match="another model"):
+            train(configuration, [("model.widths", other), ("model.depths", str([1] * other.count(",") + [1]))], folder)
 
 
 def test_a_longer_checkpoint_is_refused(configuration: Path, tmp_path: Path) -> None:
