@@ -43,7 +43,7 @@ class Result:
     def metrics(self) -> dict[str, Any]:
         """The scores that a bundle carries along, rounded as tables are."""
         prefix = "shuffled_" if self.kind == "shuffled captions" else ""
-        kept = {f"{prefix}{name}": self.scores[name] for name in _CARRIED[self.kind]}
+        kept = {f"{prefix}{name}": self.scores[name] for name in _CARRIED[self.kind] if self.scores[name] is not None}
         return {name: round(value, 3) if isinstance(value, float) else value for name, value in kept.items()}
 
 
