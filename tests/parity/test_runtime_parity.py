@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_models import DECODERS, pictures, symbols, tiny_acoustic, tiny_captioner
 
 from optophone.core.bundle import open_bundle
 from optophone.core.picture import prepare_picture
@@ -15,6 +14,7 @@ from optophone.export.acoustic import export_acoustic
 from optophone.export.captioner import LARGEST_MEMORY_ERROR, compare, export_captioner
 from optophone.runtime.onnx_acoustic import OnnxAcoustic
 from optophone.runtime.onnx_captioner import OnnxCaptioner
+from tiny_models import DECODERS, pictures, symbols, tiny_acoustic, tiny_captioner
 
 
 @pytest.fixture(scope="module", params=DECODERS)

@@ -1,0 +1,121 @@
+"""Finished bundles: results go to the part they were found with, and parts become a system that speaks."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import optophone
+from optophone.core.bundle import open_bundle
+from optophone.core.errors import BundleError, ConfigurationError, DataError
+from optophone.core.mel import MelSpec
+from optophone.export.part import Additions, check_results, export_system, finish_part
+from optophone.export.results import content_hash, read_result
+from tiny_bundles import BRIGHT, MEL, picture, write_captioner, write_voice
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("parts")
+    return {"captioner": write_captioner(folder / "captioner"), "acoustic": write_voice(folder / "voice")}
+
+
+def result_file(path: Path, kind: str, bundle: Path, calibrated: bool = False) -> Path:
+    scores = {f"bleu_{n}": 60.123456 / n for n in range(1, 5)} | {"cider_d": 44.0, "n_distinct_captions": 300}
+    scores |= {"word_error_ratio": None, "durations_within_25_percent": 0.97, "stop_failures": 0}
+    calibration = {
+        "slope": 2.0,
+        "intercept": 1.5,
+        "correct_means": "it is so.",
+        "expected_calibration_error": 0.034,
+        "discrimination": 0.7,
+        "share_correct": 0.4,
+        "n_pictures": 1000,
+    }
+    content = content_hash(open_bundle(bundle).manifest)
+    text = {"kind": kind, "bundle": {"content": content}, "scores": scores}
+    path.write_text(json.dumps({**text, "calibration": calibration if calibrated else None}))
+    return path
+
+
+def test_results_and_confidence_are_put_in(parts: dict[str, Path], tmp_path: Path) -> None:
+    source = open_bundle(parts["captioner"])
+    plain = read_result(result_file(tmp_path / "plain.json", "captions", parts["captioner"], calibrated=True))
+    control = read_result(result_file(tmp_path / "control.json", "shuffled captions", parts["captioner"]))
+    additions = Additions([plain, control], plain, "CC-BY-4.0", "mine")
+    finish_part(source, tmp_path / "out", additions)
+    found = open_bundle(tmp_path / "out")
+    manifest = found.manifest
+    assert manifest.metrics["bleu_4"] == 15.031
+    assert manifest.metrics["shuffled_bleu_4"] == 15.031
+    assert manifest.metrics["confidence_error"] == 0.034
+    assert (manifest.name, manifest.licence) == ("mine", "CC-BY-4.0")
+    assert manifest.configuration["confidence"] == {"slope": 2.0, "intercept": 1.5}
+    assert manifest.configuration["search"] == source.manifest.configuration["search"]
+    for name in ("encoder.onnx", "step.onnx", "vocabulary.json"):
+        assert manifest.files[name].sha256 == source.manifest.files[name].sha256
+    card = found.file("CARD.md").read_text()
+    assert card.startswith("# mine\n")
+    for fact in ("BLEU-4 (0 to 100): 15.03", "probability that it is so.", "off by 3.4%", "CC-BY-4.0", "Do not rely"):
+        assert fact in card
+    # What was added changes nothing that is said, so the results still belong to it, and it can be finished again.
+    assert content_hash(manifest) == content_hash(source.manifest)
+    finish_part(found, tmp_path / "again", Additions([control]))
+    assert open_bundle(tmp_path / "again").manifest.metrics == manifest.metrics
+
+
+def test_results_of_something_else_are_refused(parts: dict[str, Path], tmp_path: Path) -> None:
+    captioner = open_bundle(parts["captioner"])
+    foreign = read_result(result_file(tmp_path / "voice.json", "voice", parts["acoustic"]))
+    with pytest.raises(ConfigurationError, match=r"voice\.json: found with another bundle"):
+        check_results([captioner], Additions([foreign]))
+    uncalibrated = read_result(result_file(tmp_path / "dev.json", "captions", parts["captioner"]))
+    with pytest.raises(ConfigurationError, match="--calibrate"):
+        check_results([captioner], Additions(confidence=uncalibrated))
+    other_search = write_captioner(tmp_path / "other", search={"beam_size": 1})
+    assert content_hash(open_bundle(other_search).manifest) != content_hash(captioner.manifest)
+
+
+@pytest.mark.parametrize(
+    "content", [None, "no json", "[]", '{"kind": "captions"}', '{"kind": "x", "bundle": {"content": ""}}']
+)
+def test_what_is_no_result_is_named(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError, match=r"result\.json: (cannot read|not a result)"):
+        read_result(path)
+
+
+def test_a_system_speaks_and_shows_the_figures_of_its_parts(parts: dict[str, Path], tmp_path: Path) -> None:
+    opened = [open_bundle(parts[kind]) for kind in ("captioner", "acoustic")]
+    results = [
+        read_result(result_file(tmp_path / "a.json", "captions", parts["captioner"])),
+        read_result(result_file(tmp_path / "b.json", "voice", parts["acoustic"])),
+    ]
+    export_system(tmp_path / "system", "ours", opened, Additions(results, licence="Apache-2.0"))
+    system = open_bundle(tmp_path / "system")
+    assert system.manifest.metrics["bleu_4"] == 15.031
+    assert system.manifest.metrics["durations_within_25_percent"] == 0.97
+    assert "word_error_ratio" not in system.manifest.metrics  # it was not measured
+    vocoder = open_bundle(system.part("vocoder"))
+    assert (vocoder.manifest.cls, vocoder.manifest.mel) == ("griffin-lim", MEL)
+    for folder in (system.folder, *(system.part(kind) for kind in system.manifest.parts)):
+        assert (folder / "CARD.md").is_file()
+    spoken = optophone.load(tmp_path / "system")(picture())
+    assert spoken.text == BRIGHT
+    assert np.abs(spoken.wave).max() > 0
+
+
+def test_parts_that_do_not_fit_make_no_system(parts: dict[str, Path], tmp_path: Path) -> None:
+    captioner, acoustic = (open_bundle(parts[kind]) for kind in ("captioner", "acoustic"))
+    with pytest.raises(ConfigurationError, match="one captioner and one acoustic"):
+        export_system(tmp_path / "system", "x", [captioner, captioner], Additions())
+    export_system(tmp_path / "system", "x", [captioner, acoustic], Additions())
+    vocoder = open_bundle(tmp_path / "system/vocoder")
+    foreign = write_voice(tmp_path / "foreign", mel=MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=80,
+                                                            n_mels=16, f_max=4000.0))  # fmt: skip
+    with pytest.raises(BundleError, match="equal mel specifications"):
+        export_system(tmp_path / "other", "x", [captioner, open_bundle(foreign), vocoder], Additions())
+    assert not (tmp_path / "other").exists()
