@@ -58,7 +58,7 @@ def _crop(pictures: Tensor, size: int, config: AugmentationConfig, rng: np.rando
     height = np.minimum(np.sqrt(area) * stretch, 1.0)
     width = np.minimum(np.sqrt(area) / stretch, 1.0)
     # Where the picture's edge cut a stretched crop, the other side makes up for it.
-    height = np.maximum(height, config.min_area / width)
+    height = np.minimum(np.maximum(height, config.min_area / width), 1.0)
     width = np.maximum(width, config.min_area / height)
     mirror = np.where(rng.random(n) < config.flip, -1.0, 1.0)
     theta = np.zeros((n, 2, 3), dtype=np.float32)

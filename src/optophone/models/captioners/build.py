@@ -52,7 +52,7 @@ def build_captioner(encoder: ResidualGridConfig, decoder: DecoderConfig, n_symbo
     """Encoder and decoder with new weights.
 
     Args:
-        size: height and width of the pictures in pixels.
+        size: height and width of the pictures in pixels, a multiple of the encoder's stride.
     """
-    side = -(-size // encoder.stride)
+    side = size // encoder.stride
     return Captioner(ResidualGrid(encoder), build_decoder(decoder, n_symbols, encoder.n_features, (side, side)))

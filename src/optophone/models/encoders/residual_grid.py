@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from optophone.core.errors import ConfigurationError
+
 
 @dataclass(frozen=True)
 class ResidualGridConfig:
@@ -80,7 +82,17 @@ class ResidualGrid(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def grid(self, picture: Tensor) -> Tensor:
-        """Feature map (B, D, H / stride, W / stride) of a normalised picture (B, 3, H, W)."""
+        """Feature map (B, D, H / stride, W / stride) of a normalised picture (B, 3, H, W).
+
+        Raises:
+            ConfigurationError: H or W is no multiple of the stride, so that shortcuts would miss the last cells.
+        """
+        height, width = picture.shape[2:]
+        if height % self.config.stride or width % self.config.stride:
+            raise ConfigurationError(
+                f"Pictures of {width} x {height} pixels do not fit an encoder with a stride of {self.config.stride}; "
+                "make the sizes multiples of it."
+            )
         return self.blocks(self.stem(picture))
 
     def forward(self, picture: Tensor) -> Tensor:

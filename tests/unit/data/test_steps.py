@@ -1,0 +1,103 @@
+"""The items of a step follow from the seed and the step alone; every item has its turn."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from optophone.core.errors import ConfigurationError
+from optophone.data.steps import Plan, SegmentSampler, StepItems, length_plan, shuffled_plan
+
+LENGTHS = [int(length) for length in np.random.default_rng(4).integers(5, 120, 57)]
+PLANS: dict[str, Plan] = {
+    "shuffled": shuffled_plan(23, 5, seed=7),
+    "by length": length_plan(LENGTHS, frames_per_batch=300, max_batch=6, seed=7),
+}
+
+
+def steps_of(plan: Plan, segment: int, segment_steps: int = 4, max_steps: int = 50) -> list[StepItems]:
+    sampler = SegmentSampler(plan, segment_steps, seed=7, max_steps=max_steps)
+    sampler.set_epoch(segment)
+    return list(sampler)
+
+
+@pytest.fixture(params=PLANS)
+def plan(request: pytest.FixtureRequest) -> Plan:
+    return PLANS[request.param]
+
+
+def test_batches_are_a_function_of_seed_and_step(plan: Plan) -> None:
+    """Whatever the segments: a run in segments of 4, resumed at any of them, and a run in one piece."""
+    whole = steps_of(plan, 0, segment_steps=50)
+    assert [items.step for items in whole] == list(range(50))
+    parts = [items for segment in reversed(range(13)) for items in steps_of(plan, segment)]
+    assert sorted(parts, key=lambda items: items.step) == whole
+
+
+def test_another_pass_and_another_seed_are_in_another_order() -> None:
+    for make in (
+        lambda seed: shuffled_plan(23, 5, seed),
+        lambda seed: length_plan(LENGTHS, 300, 6, seed),
+    ):
+        assert make(1)(0) == make(1)(0)
+        assert make(1)(0) != make(1)(1)
+        assert make(1)(0) != make(2)(0)
+
+
+def test_shuffled_batches_repeat_nothing_within_a_pass() -> None:
+    for epoch in range(5):
+        batches = PLANS["shuffled"](epoch)
+        assert [len(batch) for batch in batches] == [5] * 4
+        flat = [index for batch in batches for index in batch]
+        assert len(set(flat)) == 20
+        assert set(flat) <= set(range(23))
+
+
+def test_what_one_pass_leaves_out_comes_in_another() -> None:
+    seen = {index for epoch in range(6) for batch in PLANS["shuffled"](epoch) for index in batch}
+    assert seen == set(range(23))
+
+
+def test_every_length_comes_once_a_pass_within_the_limits() -> None:
+    for epoch in range(5):
+        batches = PLANS["by length"](epoch)
+        assert sorted(index for batch in batches for index in batch) == list(range(len(LENGTHS)))
+        for batch in batches:
+            assert 1 <= len(batch) <= 6
+            assert len(batch) * max(LENGTHS[index] for index in batch) <= 300
+
+
+def test_what_is_longer_than_a_batch_comes_alone() -> None:
+    batches = length_plan([10, 1000, 10, 10], frames_per_batch=100, max_batch=8, seed=0)(0)
+    assert sorted(map(sorted, batches)) == [[0, 2, 3], [1]]
+
+
+def test_batches_by_length_pad_little() -> None:
+    padded = sum(len(batch) * max(LENGTHS[index] for index in batch) for batch in PLANS["by length"](0))
+    assert padded < 1.35 * sum(LENGTHS)
+
+
+def test_the_last_segment_ends_with_the_run(plan: Plan) -> None:
+    sampler = SegmentSampler(plan, 4, seed=7, max_steps=10)
+    for segment, n in ((0, 4), (1, 4), (2, 2), (3, 0)):
+        sampler.set_epoch(segment)
+        assert len(sampler) == n
+        assert len(list(sampler)) == n
+
+
+def test_random_numbers_of_a_step() -> None:
+    draws = {(seed, step): StepItems(seed, step, []).generator().random() for seed in (0, 1) for step in (0, 1, 2)}
+    assert len(set(draws.values())) == 6
+    assert StepItems(1, 2, [5]).generator().random() == draws[1, 2]
+
+
+def test_passes_follow_each_other_without_a_gap(plan: Plan) -> None:
+    expected = [batch for epoch in range(20) for batch in plan(epoch)]
+    found = [list(items.indices) for items in islice(SegmentSampler(plan, 50, 7, 50), 50)]
+    assert found == expected[:50]
+
+
+@pytest.mark.parametrize("batch_size", [0, 24])
+def test_an_impossible_batch_size_is_refused(batch_size: int) -> None:
+    with pytest.raises(ConfigurationError, match=r"batch_size is .*1 to 23"):
+        shuffled_plan(23, batch_size, seed=0)
