@@ -22,8 +22,8 @@ from optophone.runtime.load import find_bundle, load_describer, open_part
 from optophone.runtime.onnx_captioner import OnnxCaptioner
 
 _MEANING = (
-    "the caption agrees with people as well as the median human caption does (CIDEr-D against the human captions of the"
-    " picture at least {threshold:.1f})."
+    "the caption agrees with people as well as three quarters of people's own captions do (CIDEr-D against the human"
+    " captions of the picture at least {threshold:.1f})."
 )
 
 

@@ -78,7 +78,8 @@ def _training(facts: Mapping[str, Any] | None) -> list[str]:
     if not facts:
         return []
     lines = [f"- data: {facts['data']}", f"- terms of the data: {facts['data_licence']}"]
-    lines += [f"- prepared with {name}: {value}" for name, value in facts["data_options"].items()]
+    if facts["data_options"]:
+        lines.append("- prepared with: " + ", ".join(f"{key} {value}" for key, value in facts["data_options"].items()))
     lines += [f"- {facts['steps']} optimizer steps"]
     return ["## Training", "\n".join(lines)]
 
