@@ -1,0 +1,97 @@
+"""Captions in training come from the same search as at runtime."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from optophone.core.search import SearchConfig
+from optophone.core.vocabulary import build_words
+from optophone.models.captioners.build import DecoderConfig, build_decoder
+from optophone.training.describing import describe
+
+VOCABULARY = build_words(["a dog runs on the grass"])
+OPTIONS = {
+    "transformer": {"dim": 16, "n_heads": 2, "n_layers": 2, "feed_forward_dim": 16},
+    "show-attend-tell": {"embedding_dim": 16, "attention_dim": 8, "hidden_dim": 16},
+}
+
+
+@pytest.fixture(params=OPTIONS)
+def decoder(request: pytest.FixtureRequest) -> nn.Module:
+    torch.manual_seed(2)
+    model = build_decoder(DecoderConfig(request.param, OPTIONS[request.param]), len(VOCABULARY), 6, (2, 2)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3.0)  # strong opinions, which differ from picture to picture
+    return model
+
+
+@pytest.fixture
+def regions() -> torch.Tensor:
+    return torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(6))
+
+
+def argmax_caption(decoder: nn.Module, regions: torch.Tensor, max_length: int) -> tuple[list[int], list[float]]:
+    """Greedy choice with teacher forcing: no state, no search."""
+    ids, log_probs = [VOCABULARY.start], []
+    for _ in range(max_length):
+        scores = decoder(regions[None], None, torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+        scores[[VOCABULARY.pad, VOCABULARY.start, VOCABULARY.unknown]] = -torch.inf
+        ids.append(int(scores.argmax()))
+        log_probs.append(float(scores.max()))
+        if ids[-1] == VOCABULARY.end:
+            return ids[1:-1], log_probs
+    return ids[1:], log_probs
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "config", [SearchConfig(beam_size=1, max_length=7), SearchConfig(method="greedy", max_length=7)]
+)
+def test_one_beam_is_greedy_argmax(decoder: nn.Module, regions: torch.Tensor, config: SearchConfig) -> None:
+    found = describe(decoder, regions, VOCABULARY, config)
+    captions = set()
+    for picture, (best, *others) in zip(regions, found, strict=True):
+        ids, log_probs = argmax_caption(decoder, picture, 7)
+        assert others == []
+        assert list(best.ids) == ids
+        np.testing.assert_allclose(best.token_log_probs, log_probs, atol=1e-4)
+        captions.add(best.ids)
+    assert len(captions) > 1, "the test needs pictures that read differently"
+
+
+def test_a_wider_beam_finds_nothing_worse(decoder: nn.Module, regions: torch.Tensor) -> None:
+    config = SearchConfig(beam_size=1, max_length=4, min_length=4)
+    narrow = describe(decoder, regions, VOCABULARY, config)
+    wide = describe(decoder, regions, VOCABULARY, replace(config, beam_size=len(VOCABULARY) ** 2))
+    for (one, *_), (other, *_) in zip(narrow, wide, strict=True):
+        assert other.log_prob >= one.log_prob - 1e-4
+
+
+def test_special_symbols_are_never_chosen(decoder: nn.Module, regions: torch.Tensor) -> None:
+    special = {VOCABULARY.pad, VOCABULARY.start, VOCABULARY.unknown}
+    config = SearchConfig(method="sample", temperature=50.0, n_results=20, max_length=10, forbidden=(5,))
+    for hypotheses in describe(decoder, regions, VOCABULARY, config):
+        for hypothesis in hypotheses:
+            assert not (special | {5}) & set(hypothesis.ids)
+
+
+def test_attention_has_a_row_for_each_symbol(decoder: nn.Module, regions: torch.Tensor) -> None:
+    for best, *_ in describe(decoder, regions, VOCABULARY, SearchConfig(beam_size=2, max_length=5, min_length=2)):
+        assert best.attention is not None
+        assert best.attention.shape == (len(best.ids), 4)
+        np.testing.assert_allclose(best.attention.sum(1), 1, atol=1e-4)
+
+
+def test_lower_precision_is_no_obstacle(decoder: nn.Module, regions: torch.Tensor) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        found = describe(decoder, regions, VOCABULARY, SearchConfig(beam_size=2, max_length=5))
+    assert all(np.isfinite(best.log_prob) for best, *_ in found)
+
+
+def test_no_gradient_is_kept(decoder: nn.Module, regions: torch.Tensor) -> None:
+    describe(decoder, regions.requires_grad_(), VOCABULARY, SearchConfig(beam_size=2, max_length=3))
+    assert all(parameter.grad is None for parameter in decoder.parameters())
