@@ -1,6 +1,7 @@
 """Optimizers by parameter group, and the corner points of the schedules."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -47,8 +48,8 @@ def test_schedules_without_warm_up() -> None:
 def test_nothing_rises_after_the_warm_up(schedule: str) -> None:
     config = OptimizerConfig(schedule=schedule, warmup_steps=10)  # type: ignore[arg-type]
     factors = [learning_rate_factor(step, 50, config) for step in range(51)]
-    assert all(later > earlier for earlier, later in zip(factors[:9], factors[1:10], strict=True))
-    assert all(later <= earlier for earlier, later in zip(factors[9:-1], factors[10:], strict=True))
+    assert all(later > earlier for earlier, later in pairwise(factors[:10]))
+    assert all(later <= earlier for earlier, later in pairwise(factors[9:]))
 
 
 def test_a_run_all_of_warm_up_is_no_division_by_zero() -> None:
@@ -91,7 +92,7 @@ def test_what_was_frozen_before_stays_out() -> None:
 
 
 def test_prefixes_that_fit_nothing_are_named() -> None:
-    with pytest.raises(ConfigurationError, match="'encodr.'"):
+    with pytest.raises(ConfigurationError, match=r"'encodr\.'"):
         build_optimizer(model().named_parameters(), OptimizerConfig(scales={"encodr.": 0.0}))
 
 

@@ -68,7 +68,7 @@ def test_the_loss_by_hand(decoder: nn.Module, regions: torch.Tensor) -> None:
     likelihood = log_probs(decoder, regions, captions)
     expected = -sum(a * p for a, p in zip([-3.0, 3.0, 1.5, -1.5], likelihood, strict=True)) / (3 + 2 + 2 + 4)
     found = self_critical_loss(decoder, regions, captions, rewards, VOCABULARY)
-    assert float(found) == pytest.approx(expected, abs=1e-4)
+    assert found.item() == pytest.approx(expected, abs=1e-4)
 
 
 def test_equal_rewards_move_nothing(decoder: nn.Module, regions: torch.Tensor) -> None:

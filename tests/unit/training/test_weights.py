@@ -70,7 +70,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
 def test_names_and_sizes_must_fit(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_weights(captioner(0), path)
-    with pytest.raises(ConfigurationError, match=r"a\.safetensors: does not fit .*decoder\.embedding\.weight"):
+    with pytest.raises(ConfigurationError, match=r"a\.safetensors: does not fit .*decoder\.region_projection\.weight"):
         load_weights(captioner(1, dim=4), path)
     with pytest.raises(ConfigurationError, match="does not fit"):
         load_weights(captioner(1).encoder, path)
