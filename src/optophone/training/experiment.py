@@ -1,5 +1,6 @@
 """What every training has in common: trainer options, checkpoints, resumption."""
 
+import logging
 import os
 import time
 from dataclasses import dataclass
@@ -186,6 +187,7 @@ def fit(training: Training, train: DataLoader, dev: Any, folder: Path, config: T
 
 
 def _build_trainer(folder: Path, config: TrainerConfig) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it recommends products
     try:
         return lightning.Trainer(
             max_epochs=-(-config.max_steps // config.segment_steps),
@@ -201,7 +203,7 @@ def _build_trainer(folder: Path, config: TrainerConfig) -> lightning.Trainer:
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=os.isatty(2),
-            log_every_n_steps=20,
+            log_every_n_steps=min(20, config.segment_steps),
         )
     except (MisconfigurationException, ValueError) as error:  # no such accelerator, or not in this machine
         raise ConfigurationError(f"trainer: {' '.join(str(error).split())}") from None

@@ -13,6 +13,7 @@ from optophone.core.vocabulary import build_words
 from optophone.models.captioners.build import DecoderConfig, build_decoder
 from optophone.training.describing import describe
 
+Method = Literal["beam", "greedy"]
 VOCABULARY = build_words(["a dog runs on the grass"])
 OPTIONS = {
     "transformer": {"dim": 16, "n_heads": 2, "n_layers": 2, "feed_forward_dim": 16},
