@@ -24,6 +24,9 @@ from optophone.runtime.onnx_acoustic import OnnxAcoustic
 
 LARGEST_DIFFERENCE = 1e-4  # of fp32 graphs, relative to the largest value where that is above 1
 LARGEST_DURATION_CHANGE = 0.1  # of int8 graphs: mean change of an utterance's frames
+# What reads mel values, whose range eight bits cut into audible steps, and what writes them: small, so as fast in
+# float32, and the error of a frame falls from .029 to .003, in ln units.
+_KEPT = ("/prenet/", "/projection/", "/stop/", "/energy/")
 _GRAPHS = ("encoder.onnx", "step.onnx", "postnet.onnx")
 
 
@@ -188,7 +191,7 @@ def _export_graphs(trained: TrainedAcoustic, writer: BundleWriter, example: np.n
 def _quantize(exact: Bundle, writer: BundleWriter) -> None:
     """Write the three graphs with eight-bit matrix products and embeddings; the rest is stored in sixteen bits."""
     for name in _GRAPHS:
-        quantize_products(exact.file(name), writer.path(name))
+        quantize_products(exact.file(name), writer.path(name), _KEPT)
         model = onnx.load(writer.path(name))
         quantize_embeddings(model)
         store_in_half(model)

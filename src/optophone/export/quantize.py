@@ -1,7 +1,8 @@
 """Smaller and faster graphs: eight-bit convolutions, matrix products and embeddings, sixteen-bit storage of the rest.
 
-Weights take seven of their eight bits: processors without the VNNI instructions add pairs of products in sixteen bits,
-which overflow with all eight. What that costs in accuracy is within the noise of the calibration.
+Processors without the VNNI instructions add pairs of products of signed by unsigned bytes in sixteen bits, which
+overflow. So the weights of convolutions take seven of their eight bits (which costs less than the noise of the
+calibration: 6.1 % against 5.8 % error), and those of matrix products are unsigned (as fast, and half the error).
 """
 
 import contextlib
@@ -85,24 +86,32 @@ def quantize_convolutions(
         )
 
 
-def quantize_products(source: Path, target: Path) -> None:
+def quantize_products(source: Path, target: Path, kept: Collection[str] = ()) -> None:
     """Matrix products with constant weights (K, N) in eight bits; the other factor is scaled as it comes, per call.
+
+    Weights are unsigned with a zero of their own, as the other factor is: no processor's sums overflow then.
 
     Args:
         source, target: ONNX files.
+        kept: parts of the names of products that stay in float32.
     """
     model = onnx.load(source)
     matrices = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
-    others = [node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[1] not in matrices]
+    excluded = []
+    for node in model.graph.node:
+        is_kept = any(part in node.name for part in kept)
+        if node.op_type == "MatMul" and (is_kept or node.input[1] not in matrices):
+            excluded.append(node.name)
+        if node.op_type == "Gemm" and is_kept:
+            excluded.append(f"{node.name}_MatMul")  # what ONNX Runtime makes of it before it looks at names
     with _quiet():
         quantize_dynamic(
             str(source),
             str(target),
             op_types_to_quantize=["MatMul"],
             per_channel=True,
-            reduce_range=True,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=others,
+            weight_type=QuantType.QUInt8,
+            nodes_to_exclude=excluded,
             extra_options={"MatMulConstBOnly": True},
         )
 
