@@ -152,5 +152,5 @@ def _save(folder: Path, split: str, kind: str, values: np.ndarray) -> None:
 
 
 def _finish(folder: Path) -> Dataset:
-    origin = {"source": "made here", "layout": "made here", "licence": "none"}
-    return write_dataset(folder, "tiny", splits=list(SPLITS), options={}, **origin)
+    here = "made here"
+    return write_dataset(folder, "tiny", splits=list(SPLITS), options={}, source=here, layout=here, licence="none")

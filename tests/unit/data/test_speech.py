@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_frames_follow_from_the_duration(tmp_path: Path) -> None:
 
 
 def test_long_and_silent_rows_are_left_out(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "long", "text": "a", "duration_s": 2.0},
         {"id": "limit", "text": "b", "duration_s": 1.0},
         {"id": "mute", "text": "  ", "duration_s": 0.5},

@@ -169,7 +169,7 @@ def test_what_is_shown(scene: Scene) -> None:
 def test_silence_is_shown_without_pictures(tmp_path: Path) -> None:
     scene = Scene(tmp_path, search={"beam_size": 1, "max_length": 3})
     scene.model.eval()
-    nn.init.constant_(scene.model.decoder.output.bias[scene.vocabulary.end], 50.0)  # type: ignore[attr-defined, arg-type]
+    nn.init.constant_(scene.model.decoder.output.bias[scene.vocabulary.end], 50.0)  # type: ignore[attr-defined]
     with torch.no_grad():
         scene.objective.validate(scene.model, torch.zeros(1, 3, 16, 16))
     assert scene.objective.captions == [""]

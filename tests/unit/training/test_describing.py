@@ -1,7 +1,7 @@
 """Captions in training come from the same search as at runtime."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,7 +15,8 @@ from optophone.training.describing import describe
 
 Method = Literal["beam", "greedy"]
 VOCABULARY = build_words(["a dog runs on the grass"])
-OPTIONS = {
+PAD, START, END, UNKNOWN = 0, 1, 2, 3
+OPTIONS: dict[str, dict[str, Any]] = {
     "transformer": {"dim": 16, "n_heads": 2, "n_layers": 2, "feed_forward_dim": 16},
     "show-attend-tell": {"embedding_dim": 16, "attention_dim": 8, "hidden_dim": 16},
 }
@@ -38,13 +39,13 @@ def regions() -> torch.Tensor:
 
 def argmax_caption(decoder: nn.Module, regions: torch.Tensor, max_length: int) -> tuple[list[int], list[float]]:
     """Greedy choice with teacher forcing: no state, no search."""
-    ids, log_probs = [VOCABULARY.start], []
+    ids, log_probs = [START], []
     for _ in range(max_length):
         scores = decoder(regions[None], None, torch.tensor([ids])).logits[0, -1].log_softmax(-1)
-        scores[[VOCABULARY.pad, VOCABULARY.start, VOCABULARY.unknown]] = -torch.inf
+        scores[[PAD, START, UNKNOWN]] = -torch.inf
         ids.append(int(scores.argmax()))
         log_probs.append(float(scores.max()))
-        if ids[-1] == VOCABULARY.end:
+        if ids[-1] == END:
             return ids[1:-1], log_probs
     return ids[1:], log_probs
 
@@ -74,7 +75,7 @@ def test_a_wider_beam_finds_nothing_worse(decoder: nn.Module, regions: torch.Ten
 
 
 def test_special_symbols_are_never_chosen(decoder: nn.Module, regions: torch.Tensor) -> None:
-    special = {VOCABULARY.pad, VOCABULARY.start, VOCABULARY.unknown}
+    special = {PAD, START, UNKNOWN}
     config = SearchConfig(method="sample", temperature=50.0, n_results=20, max_length=10, forbidden=(5,))
     for hypotheses in describe(decoder, regions, VOCABULARY, config):
         for hypothesis in hypotheses:

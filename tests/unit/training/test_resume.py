@@ -74,7 +74,7 @@ def test_two_halves_equal_the_whole(configuration: Path, tmp_path: Path, monkeyp
 
     save = module.SegmentCheckpoint.on_train_epoch_end
 
-    def save_then_die(self, trainer, pl_module):  # type: ignore[no-untyped-def]
+    def save_then_die(self, trainer, pl_module):
         save(self, trainer, pl_module)
         if trainer.global_step == 12:
             raise KeyboardInterrupt
@@ -97,7 +97,7 @@ def test_every_step_comes_once_and_in_order(
     steps: list[int] = []
     get = LabelledPictures.__getitem__
 
-    def get_and_note(self, items):  # type: ignore[no-untyped-def]
+    def get_and_note(self, items):
         steps.append(items.step)
         return get(self, items)
 

@@ -1,5 +1,7 @@
 """Self-critical training: what is sampled, what is rewarded, and which way the weights move."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -12,7 +14,7 @@ from optophone.training.self_critical import SelfCriticalConfig, SelfCriticalRew
 
 VOCABULARY = build_words(["a dog runs on the grass"])
 PAD, START, END, UNKNOWN = 0, 1, 2, 3
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "transformer": {"dim": 16, "n_heads": 2, "n_layers": 1, "feed_forward_dim": 16, "dropout": 0.3},
     "show-attend-tell": {"embedding_dim": 16, "attention_dim": 8, "hidden_dim": 16},
 }
@@ -92,14 +94,14 @@ def test_samples_end_or_are_cut(decoder: nn.Module, regions: torch.Tensor) -> No
 
 def test_special_symbols_are_never_sampled(decoder: nn.Module, regions: torch.Tensor) -> None:
     with torch.no_grad():
-        decoder.output.bias[[PAD, START, UNKNOWN]] = 20.0  # type: ignore[union-attr, index, operator]
+        decoder.output.bias[[PAD, START, UNKNOWN]] = 20.0  # type: ignore[union-attr, operator]
     sampled = sample_captions(decoder, regions, VOCABULARY, SelfCriticalConfig(50), max_symbols=6)
     assert not {PAD, START, UNKNOWN} & {symbol for caption in sampled for symbol in caption}
 
 
 def test_an_end_that_is_also_padding_may_be_sampled(decoder: nn.Module, regions: torch.Tensor) -> None:
     with torch.no_grad():
-        decoder.output.bias[PAD] = 20.0  # type: ignore[union-attr, index, operator]
+        decoder.output.bias[PAD] = 20.0  # type: ignore[union-attr, operator]
     shared = Vocabulary("words", VOCABULARY.symbols, pad=0, start=0, end=0, unknown=UNKNOWN)
     assert sample_captions(decoder, regions, shared, SelfCriticalConfig(3), 6) == [[0]] * 6
 

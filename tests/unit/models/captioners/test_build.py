@@ -17,7 +17,8 @@ SHOW = DecoderConfig("show-attend-tell", {"embedding_dim": 8, "attention_dim": 6
 @pytest.mark.parametrize(("config", "kind"), [(SHOW, ShowAttendTell), (TRANSFORMER, TransformerCaptioner)])
 def test_sizes_follow_from_vocabulary_encoder_and_pictures(config: DecoderConfig, kind: type) -> None:
     model = build_captioner(ENCODER, config, n_symbols=11, size=20).eval()
-    assert isinstance(model.decoder, kind)
+    assert isinstance(model.decoder, ShowAttendTell | TransformerCaptioner)
+    assert type(model.decoder) is kind
     assert (model.decoder.config.n_symbols, model.decoder.config.region_dim) == (11, 6)
     output = model(torch.randn(2, 3, 20, 20), torch.ones(6, 4, dtype=torch.long), 3)
     assert output.logits.shape == (6, 4, 11)
@@ -34,6 +35,7 @@ def test_the_transformer_knows_its_grid() -> None:
 
 def test_options_reach_the_decoder() -> None:
     decoder = build_decoder(DecoderConfig("transformer", {**TRANSFORMER.options, "dropout": 0.4}), 9, 5, (2, 3))
+    assert isinstance(decoder, TransformerCaptioner)
     assert (decoder.config.dropout, decoder.config.grid) == (0.4, (2, 3))
 
 

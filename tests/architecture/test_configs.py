@@ -1,0 +1,166 @@
+"""Every configuration in `configs/` is read strictly, builds its model, and takes a step."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from optophone.core.configuration import to_mapping
+from optophone.core.errors import ConfigurationError
+from optophone.core.mel import MelSpec
+from optophone.core.vocabulary import build_words
+from optophone.data.captioned_pictures import CaptionedPictures, encode_captions
+from optophone.data.speech import SpeechBatch, build_speech_vocabulary
+from optophone.data.steps import StepItems
+from optophone.models.encoders.residual_grid import PictureClassifier, ResidualGrid
+from optophone.training import captioning, synthesis
+from optophone.training.captioning import CaptioningExperiment, CaptioningObjective
+from optophone.training.classification import ClassificationExperiment, ClassificationObjective, LabelledPictures
+from optophone.training.optimization import build_optimizer, learning_rate_factor
+from optophone.training.run import build_experiment, read_configuration
+from optophone.training.self_critical import SelfCriticalReward
+from optophone.training.synthesis import SynthesisExperiment, SynthesisObjective
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+WEIGHTS = ("weights", "encoder_weights", "captioner_weights", "encoder_from")
+CAPTIONS = ["a brown dog runs across the green grass with a stick", "the dog is outside", "two dogs play"]
+
+Built = tuple[torch.nn.Module, Tensor]
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The configuration; weights that other runs make are left out."""
+    mapping = read_configuration(path)
+    return {**mapping, **{name: None for name in WEIGHTS if name in mapping}}
+
+
+def step_encoder(experiment: ClassificationExperiment) -> Built:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    model = PictureClassifier(ResidualGrid(experiment.model), 5, experiment.dropout)
+    batch = LabelledPictures(pictures, np.array([4, 1]), experiment.data)[StepItems(0, 0, [0, 1])]
+    return model, ClassificationObjective(5, experiment.label_smoothing).training_loss(model, batch, 0)[0]
+
+
+def step_captioner(experiment: CaptioningExperiment) -> Built:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    rows = [{"id": str(i), "captions": CAPTIONS[i:]} for i in range(2)]
+    vocabulary = build_words(CAPTIONS)
+    captions = encode_captions(rows, vocabulary)
+    model = captioning.build_model(experiment, vocabulary)
+    if experiment.frozen_views:
+        model.encoder.requires_grad_(False)
+    reward = SelfCriticalReward(captions, experiment.self_critical) if experiment.self_critical else None
+    objective = CaptioningObjective(experiment, vocabulary, rows, reward)
+    batch = CaptionedPictures(pictures, captions, vocabulary, experiment.data)[StepItems(0, 0, [0, 1])]
+    loss, _ = objective.training_loss(model, batch, 0)
+    model.eval()
+    with torch.no_grad():
+        objective.validate(model, torch.zeros(1, 3, experiment.data.size, experiment.data.size))
+    return model, loss
+
+
+def step_acoustic(experiment: SynthesisExperiment) -> Built:
+    vocabulary = build_speech_vocabulary()
+    model = synthesis.build_model(experiment, vocabulary)
+    batch = SpeechBatch(
+        torch.tensor([vocabulary.encode("a dog."), [*vocabulary.encode("dogs."), vocabulary.pad]]),
+        torch.tensor([6, 5]),
+        torch.randn(2, experiment.data.mel.n_mels, 13),
+        torch.tensor([13, 9]),
+    )
+    objective = SynthesisObjective(experiment.loss, experiment.data.mel, vocabulary)
+    return model, objective.training_loss(model, batch, 0)[0]
+
+
+# A new kind of training says here how it takes its first step.
+STEPS: dict[str, Callable[[Any], Built]] = {
+    "encoder": step_encoder,
+    "captioner": step_captioner,
+    "acoustic": step_acoustic,
+}
+
+
+def test_there_are_configurations_of_every_kind() -> None:
+    assert {read(path)["kind"] for path in CONFIGS} == set(STEPS)
+
+
+def test_it_takes_a_step(path: Path) -> None:
+    torch.manual_seed(0)
+    experiment, _ = build_experiment(read(path), path.name)
+    model, loss = STEPS[experiment.kind](experiment)
+    assert loss.shape == ()
+    assert bool(loss.isfinite())
+    optimizer = build_optimizer(model.named_parameters(), experiment.optimizer)
+    loss.backward()
+    optimizer.step()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert trained
+    assert all(bool(parameter.isfinite().all()) for parameter in trained)
+
+
+def test_it_says_the_same_when_written_out_and_read_again(path: Path) -> None:
+    experiment, _ = build_experiment(read_configuration(path), path.name)
+    assert build_experiment(to_mapping(experiment), "again")[0] == experiment
+
+
+def test_its_schedule_ends_within_the_run(path: Path) -> None:
+    experiment, _ = build_experiment(read_configuration(path), path.name)
+    steps = experiment.trainer.max_steps
+    assert experiment.optimizer.warmup_steps < steps
+    last = learning_rate_factor(steps - 1, steps, experiment.optimizer)
+    assert 0 < last <= 1
+    for first, _ in getattr(experiment.data, "sizes", ()):
+        assert first < steps, "a size that never comes"
+
+
+def test_its_mel_is_the_one_that_bundles_share(path: Path) -> None:
+    experiment, _ = build_experiment(read_configuration(path), path.name)
+    if isinstance(experiment, SynthesisExperiment):
+        assert experiment.data.mel == MelSpec()
+
+
+def test_names_are_taken_once() -> None:
+    """A run goes to the folder of its name."""
+    names = [read(path)["name"] for path in CONFIGS]
+    assert len(set(names)) == len(names)
+
+
+def test_weights_come_from_runs_that_are_configured() -> None:
+    names = {read_configuration(path)["name"] for path in CONFIGS}
+    for path in CONFIGS:
+        for option in WEIGHTS:
+            weights = read_configuration(path).get(option)
+            if weights:
+                assert Path(weights).parts[:-1] in {("work", name) for name in names}, f"{path.name}: {option}"
+
+
+def test_unknown_options_are_errors(path: Path) -> None:
+    sections: list[str | None] = [None]
+    sections += [name for name, value in read(path).items() if isinstance(value, dict)]
+    for section in sections:
+        if section == "decoder":
+            continue
+        mapping = read(path)
+        (mapping[section] if section else mapping)["misspelt"] = 1
+        with pytest.raises(ConfigurationError, match="misspelt"):
+            build_experiment(mapping, path.name)
+
+
+def test_unknown_options_of_the_decoder_are_errors() -> None:
+    for path in CONFIGS:
+        mapping = read(path)
+        if mapping["kind"] == "captioner":
+            mapping["decoder"]["options"]["misspelt"] = 1
+            experiment, _ = build_experiment(mapping, path.name)
+            with pytest.raises(ConfigurationError, match="misspelt"):
+                captioning.build_model(experiment, build_words(CAPTIONS))
