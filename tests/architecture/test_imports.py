@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "cli": {"core", "pipelines", "models", "data", "evaluation", "training", "runtime", "checkpoints", "export"}
     | {"adapters", "server", "__init__"},
     "__init__": {"runtime", "pipelines"},
+    "__main__": {"cli"},
 }
 # Room: the packages of others it may import, where that is limited. Wherever in a file the import stands.
 MAY_INSTALL = {
