@@ -20,7 +20,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder with the real data sets, named by OPTOPHONE_SHARED (`make test-data` sets it); the test skips without."""
+    """The folder with the real data sets, from OPTOPHONE_SHARED (`make test-data` sets it); the test skips without."""
     folder = Path(os.environ.get("OPTOPHONE_SHARED", ""))
     if not os.environ.get("OPTOPHONE_SHARED") or not (folder / "data").is_dir():
         pytest.skip("needs the real data sets; run: make test-data SHARED=FOLDER")

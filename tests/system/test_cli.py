@@ -484,19 +484,21 @@ def default() -> str:
     return DEFAULT
 
 
-def test_the_default_speaks_within_time_and_memory(here: Path, default: str) -> None:
-    import resource
-
-    began = time.perf_counter()
-    done = call("speak", "photo.jpg", "--json")
-    seconds = time.perf_counter() - began
+def test_the_default_speaks_within_its_memory(here: Path, default: str) -> None:
+    # A process of its own has no other children, whose peak would count here as well.
+    script = (
+        "import resource, subprocess, sys\n"
+        "status = subprocess.run([sys.executable, '-m', 'optophone', 'speak', 'photo.jpg', '--json']).returncode\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)\n"
+        "sys.exit(status)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert record["text"]
     assert record["duration_s"] > 0.5
-    assert seconds < 3 or os.getloadavg()[0] > 1.5  # a busy machine says nothing
     if sys.platform == "linux":
-        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 < 300
+        assert int(done.stderr.split()[-1]) / 1024 < 300  # megabytes
 
 
 def test_the_default_is_complete_and_small(default: str, capfd: pytest.CaptureFixture) -> None:

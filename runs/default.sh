@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Makes the embedded default: photo → words → speech. Stop it or kill it at any moment; started again, it goes on.
+#
+#   SHARED=../shared bash runs/default.sh
+#
+# SHARED/data holds flickr8k, tiny-imagenet in their official layouts. Needs the extras train, voices and eval
+# (`make test` sets them up in .venv-dev).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+SHARED=${SHARED:-../shared}
+export PATH="$PWD/.venv-dev/bin:$PATH"
+BUNDLES=src/optophone/bundles
+RESULTS=docs/results
+
+optophone prepare tiny-imagenet "$SHARED/data/tiny-imagenet" data/tiny-imagenet
+optophone prepare flickr8k "$SHARED/data/flickr8k" data/flickr8k
+optophone prepare spoken-captions data/flickr8k data/spoken-captions
+
+optophone train configs/encoder/tiny-imagenet.yaml
+optophone train configs/captioner/flickr8k-transformer.yaml
+optophone train configs/acoustic/spoken-captions.yaml
+
+optophone export work/captioner-transformer -o work/bundles/captioner
+optophone export work/acoustic-spoken-captions -o work/bundles/voice
+optophone evaluate captions work/bundles/captioner data/flickr8k --calibrate -o "$RESULTS/default-captions.json"
+optophone evaluate captions work/bundles/captioner data/flickr8k --shuffled -o "$RESULTS/default-captions-shuffled.json"
+optophone evaluate voice work/bundles/voice data/flickr8k --limit 200 -o "$RESULTS/default-voice.json"
+optophone export work/bundles/captioner work/bundles/voice -o "$BUNDLES/default" \
+    --metrics "$RESULTS/default-captions.json" --metrics "$RESULTS/default-captions-shuffled.json" \
+    --metrics "$RESULTS/default-voice.json" --confidence "$RESULTS/default-captions.json"
+
+python benchmarks/main_job.py -o "$RESULTS/default-speed.json"
+python runs/results.py

@@ -1,0 +1,116 @@
+"""Write the figures of the embedded default, from the result files in docs/results, into docs/results/default.md and
+between the marks in README.md. Nothing in those tables is typed by hand.
+
+    python runs/results.py
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs/results"
+MARKS = ("<!-- figures of runs/results.py -->", "<!-- end of figures -->")
+Row = tuple[str, str, str]
+
+
+def load(name: str) -> dict[str, Any]:
+    """The result file docs/results/default-NAME.json."""
+    return json.loads((RESULTS / f"default-{name}.json").read_text(encoding="utf-8"))
+
+
+def caption_rows(own: dict[str, Any], shuffled: dict[str, Any]) -> list[Row]:
+    """Captions of the development photographs, and the control."""
+    scores, control, intervals = own["scores"], shuffled["scores"], own["intervals"]
+    low, high = intervals["bleu_4"]
+    low_c, high_c = intervals["cider_d"]
+    bleus = " / ".join(f"{scores[f'bleu_{n}']:.1f}" for n in range(1, 5))
+    calibration = own["calibration"]
+    return [
+        ("BLEU-1 / 2 / 3 / 4", bleus, f"BLEU-4 within {low:.1f}–{high:.1f} (95 %); aim: 17"),
+        ("CIDEr-D × 100", f"{scores['cider_d']:.1f}", f"within {low_c:.1f}–{high_c:.1f}"),
+        ("BLEU-4, CIDEr-D, pictures shuffled", f"{control['bleu_4']:.1f}, {control['cider_d']:.1f}", "control"),
+        (
+            "different captions",
+            str(scores["n_distinct_captions"]),
+            f"on {scores['n_pictures']} photographs; aim: over 300",
+        ),
+        (
+            "confidence off by",
+            f"{100 * calibration['expected_calibration_error']:.1f} points",
+            "expected calibration error, fitted on one half, measured on the other",
+        ),
+    ]
+
+
+def voice_rows(voice: dict[str, Any]) -> list[Row]:
+    """What an independent recogniser hears."""
+    words = voice["hearings"][0]
+    low, high = words["ratio_interval"]
+    return [
+        ("word error rate, our voice", f"{words['voice']:.3f}", "pocketsphinx, closed vocabulary, no word order"),
+        ("word error rate, espeak-ng", f"{words['reference']:.3f}", f"through our vocoder {words['copied']:.3f}"),
+        ("ratio of the two", f"{words['ratio']:.2f}", f"within {low:.2f}–{high:.2f}; aim: 1.5"),
+        (
+            "durations within 25 % of espeak-ng's",
+            f"{100 * voice['durations']['within_25_percent']:.0f} %",
+            f"aim: 95 %; cut off before the end: {voice['scores']['stop_failures']} of {voice['data']['rows']}",
+        ),
+    ]
+
+
+def speed_rows(speed: dict[str, Any]) -> list[Row]:
+    """What the benchmark measured."""
+    ours, command, torch = speed["runtime"], speed["command"], speed.get("torch_eager")
+    beside = f"torch eager {torch['whole_wave_s']:.2f} s" if torch else ""
+    return [
+        ("photo → first sound, loaded", f"{ours['first_sound_s']:.2f} s", "limit: 1 s"),
+        ("photo → whole wave, loaded", f"{ours['whole_wave_s']:.2f} s", beside),
+        ("real-time factor", f"{ours['real_time_factor']:.3f}", ""),
+        ("`optophone speak photo.jpg`, cold", f"{command['cold_speak']['median_s']:.2f} s", "limit: 3 s"),
+        ("its peak memory", f"{command['cold_speak_peak_memory_mb']:.0f} MB", "limit: 300 MB"),
+        ("`optophone --help`", f"{command['help']['median_s']:.3f} s", "limit: .2 s"),
+    ]
+
+
+def table(heading: str, rows: list[Row]) -> str:
+    """A Markdown table."""
+    lines = [f"| {heading} | | |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]
+    return "\n".join(lines)
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """Where figures were taken."""
+    return f"{machine['processor']}, {machine['threads']} of {machine['cores']} threads"
+
+
+def main() -> None:
+    """Write both files."""
+    own, shuffled, voice, speed = (load(name) for name in ("captions", "captions-shuffled", "voice", "speed"))
+    tables = "\n\n".join(
+        (
+            table(
+                f"Captions: Flickr8k dev, {own['data']['rows']} photographs, the shipped bundle",
+                caption_rows(own, shuffled),
+            ),
+            table(f"Voice: {voice['data']['rows']} captions of Flickr8k dev", voice_rows(voice)),
+            table(f"Speed: {machine_line(speed['machine'])}", speed_rows(speed)),
+        )
+    )
+    commands = "\n".join(f"    {result['command']}" for result in (own, shuffled, voice))
+    page = (
+        "# The embedded default\n\nWritten by `python runs/results.py` from the `default-*.json` files beside this page, "
+        f"which these commands made:\n\n{commands}\n    python benchmarks/main_job.py -o docs/results/default-speed.json\n\n"
+        f"{tables}\n\nPublished beside it, on the Flickr8k **test** photographs with an ImageNet-pretrained network: soft "
+        "attention 67 / 44.8 / 29.9 / 19.5 (Xu et al. 2015). Ours are dev photographs of 192 × 192 pixels, and nothing was\n"
+        "pretrained on more than 50,000 pictures of 64 × 64.\n"
+    )
+    (RESULTS / "default.md").write_text(page, encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, rest = readme.split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    (ROOT / "README.md").write_text(f"{before}{MARKS[0]}\n{tables}\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
