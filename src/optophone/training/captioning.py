@@ -30,7 +30,7 @@ from optophone.models.captioners.captioner import Captioner
 from optophone.models.encoders.residual_grid import ResidualGridConfig
 from optophone.training.caption_loss import caption_cross_entropy, doubly_stochastic_penalty
 from optophone.training.describing import describe
-from optophone.training.experiment import Objective, TrainerConfig, Training, fit, training_loader
+from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
 from optophone.training.frozen_regions import compute_regions
 from optophone.training.optimization import OptimizerConfig
 from optophone.training.self_critical import SelfCriticalConfig, SelfCriticalReward, sample_captions, self_critical_loss
@@ -71,7 +71,7 @@ class CaptioningExperiment:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
 
-class CaptioningObjective(Objective):
+class CaptioningObjective:
     """Losses of a captioner, and the scores of its captions of the development pictures."""
 
     def __init__(

@@ -5,7 +5,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import lightning
 import torch
@@ -59,6 +59,26 @@ class TrainerConfig:
             raise ConfigurationError(f"trainer: average_decay is {self.average_decay}; give 0 or more, under 1.")
 
 
+class Objective(Protocol):
+    """The losses and measures of a kind of part."""
+
+    def training_loss(self, model: Any, batch: Any, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The loss to go down, and its terms by name."""
+        ...
+
+    def validate(self, model: Any, batch: Any) -> None:
+        """Collect what is needed for `measures`."""
+        ...
+
+    def measures(self) -> dict[str, float]:
+        """The measures since the last call, by name."""
+        ...
+
+    def show(self, model: Any, writer: Any, step: int) -> None:
+        """Write samples to TensorBoard, where there is something to see or hear."""
+        ...
+
+
 class Training(lightning.LightningModule):
     """One training step and one validation of a kind of part.
 
@@ -70,7 +90,7 @@ class Training(lightning.LightningModule):
     """
 
     def __init__(
-        self, model: nn.Module, objective: "Objective", optimizer: OptimizerConfig, trainer: TrainerConfig
+        self, model: nn.Module, objective: Objective, optimizer: OptimizerConfig, trainer: TrainerConfig
     ) -> None:
         super().__init__()
         self.model = model
@@ -121,25 +141,6 @@ class Training(lightning.LightningModule):
             print(f"step {self.global_step}: {line}", flush=True)
             if isinstance(self.logger, TensorBoardLogger):
                 self.objective.show(self.best_model, self.logger.experiment, self.global_step)
-
-
-class Objective:
-    """The losses and measures of a kind of part; a subclass of nothing but this role."""
-
-    def training_loss(self, model: nn.Module, batch: Any, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The loss to go down, and its terms by name."""
-        raise AssertionError("an objective defines its training loss")
-
-    def validate(self, model: nn.Module, batch: Any) -> None:
-        """Collect what is needed for `measures`."""
-        raise AssertionError("an objective defines its validation")
-
-    def measures(self) -> dict[str, float]:
-        """The measures since the last call, by name."""
-        raise AssertionError("an objective defines its measures")
-
-    def show(self, model: nn.Module, writer: Any, step: int) -> None:
-        """Write samples to TensorBoard; nothing by default."""
 
 
 class SegmentCheckpoint(Callback):

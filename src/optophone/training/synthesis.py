@@ -24,7 +24,7 @@ from optophone.data.speech import (
 from optophone.data.steps import length_plan
 from optophone.models.acoustic.tacotron2 import AcousticUtterance, Tacotron2, Tacotron2Config
 from optophone.training.acoustic_loss import AcousticLoss, AcousticLossConfig
-from optophone.training.experiment import Objective, TrainerConfig, Training, fit, training_loader
+from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
 from optophone.training.optimization import OptimizerConfig
 from optophone.training.weights import load_weights, save_weights
 
@@ -50,7 +50,7 @@ class SynthesisExperiment:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
 
-class SynthesisObjective(Objective):
+class SynthesisObjective:
     """Losses of an acoustic model; how well it speaks by itself."""
 
     def __init__(self, loss: AcousticLossConfig, spec: MelSpec, vocabulary: Vocabulary) -> None:
