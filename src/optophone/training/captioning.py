@@ -121,7 +121,7 @@ class CaptioningObjective:
             text = self.vocabulary.decode(best.ids)
             self.captions.append(text)
             if len(self.looks) < 4 and best.attention is not None:
-                self.looks.append((picture, text, best.attention))
+                self.looks.append((picture.cpu(), text, best.attention))
 
     def measures(self) -> dict[str, float]:
         """Scores against the five human captions."""

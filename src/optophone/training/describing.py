@@ -32,8 +32,8 @@ def describe(
 
     def step(ids: np.ndarray, parts: tuple[Tensor, ...]) -> tuple[np.ndarray, np.ndarray, tuple[Tensor, ...]]:
         kept, moving = parts[:n_memory], parts[n_memory:]
-        log_probs, attention, following = decoder.step(torch.from_numpy(ids), kept, moving)  # type: ignore[operator]
-        return log_probs.numpy(), attention.float().numpy(), (*kept, *following)
+        log_probs, attention, following = decoder.step(torch.from_numpy(ids).to(regions.device), kept, moving)  # type: ignore[operator]
+        return log_probs.cpu().numpy(), attention.float().cpu().numpy(), (*kept, *following)
 
     special = {i for i in (vocabulary.pad, vocabulary.start, vocabulary.unknown) if i is not None}
     never = replace(config, forbidden=tuple(sorted({*config.forbidden, *special})))

@@ -59,9 +59,9 @@ def sample_captions(
     memory, state = decoder.begin(regions, None)
     n = config.n_samples
     memory, state = (tuple(part.repeat_interleave(n, 0) for part in parts) for parts in (memory, state))
-    ids = torch.full((len(regions) * n,), vocabulary.start)
+    ids = torch.full((len(regions) * n,), vocabulary.start, device=regions.device)
     never = [i for i in (vocabulary.pad, vocabulary.start, vocabulary.unknown) if i is not None and i != vocabulary.end]
-    running = torch.ones(len(ids), dtype=torch.bool)
+    running = torch.ones(len(ids), dtype=torch.bool, device=regions.device)
     sampled: list[list[int]] = [[] for _ in ids]
     for _ in range(max_symbols):
         log_probs, _, state = decoder.step(ids, memory, state)
@@ -88,8 +88,9 @@ def self_critical_loss(
     n = len(sampled) // len(regions)
     by_picture = rewards.view(len(regions), n)
     others = (by_picture.sum(1, keepdim=True) - by_picture) / (n - 1)
-    advantage = (by_picture - others).view(-1, 1)
-    inputs, targets = pad_captions(sampled, vocabulary, max(map(len, sampled)))
+    advantage = (by_picture - others).view(-1, 1).to(regions.device)
+    padded = pad_captions(sampled, vocabulary, max(map(len, sampled)))
+    inputs, targets = (ids.to(regions.device) for ids in padded)
     logits = decoder(regions, None, inputs, n).logits.float()
     chosen = logits.log_softmax(-1).gather(2, targets.unsqueeze(2)).squeeze(2)
     counted = targets != vocabulary.pad

@@ -99,7 +99,7 @@ class SynthesisObjective:
         writer.add_image("dev/alignment", picture_of(alignment.T.float()), step)
         writer.add_text("dev/text", self.vocabulary.decode(batch.ids[0, : int(batch.id_lengths[0])].tolist()), step)
         if length > 4:
-            wave = GriffinLim(self.spec).wave(mel.numpy())
+            wave = GriffinLim(self.spec).wave(mel.cpu().numpy())
             writer.add_audio("dev/voice", wave[None], step, sample_rate=self.spec.sample_rate)
 
 
@@ -107,7 +107,7 @@ def _focus(spoken: AcousticUtterance, reduction_factor: int) -> Tensor:
     """Mean of the largest attention weight per step: near 1 when every step reads one symbol."""
     peaks = spoken.alignment.float().amax(2)
     lengths = (spoken.mel_lengths + reduction_factor - 1) // reduction_factor
-    valid = torch.arange(peaks.shape[1])[None] < lengths[:, None]
+    valid = torch.arange(peaks.shape[1], device=peaks.device)[None] < lengths[:, None]
     return peaks[valid].mean()
 
 
