@@ -26,7 +26,7 @@ from optophone.data.pictures import as_batch, normalize, resized
 from optophone.data.steps import shuffled_plan
 from optophone.evaluation.captions import evaluate_captions
 from optophone.models.captioners.build import DecoderConfig, build_captioner
-from optophone.models.captioners.captioner import Captioner
+from optophone.models.captioners.captioner import Captioner, HasAuxiliaryLosses
 from optophone.models.encoders.residual_grid import ResidualGridConfig
 from optophone.training.caption_loss import caption_cross_entropy, doubly_stochastic_penalty
 from optophone.training.describing import describe
@@ -97,6 +97,10 @@ class CaptioningObjective:
             penalty = doubly_stochastic_penalty(output.attention, batch.targets != self.vocabulary.pad)
             terms["attention_penalty"] = penalty
             loss = loss + self.experiment.attention_penalty * penalty
+        if isinstance(model.decoder, HasAuxiliaryLosses):
+            auxiliary = model.decoder.auxiliary_losses(output, batch.targets, self.vocabulary.pad)
+            terms |= auxiliary
+            loss = loss + sum(auxiliary.values())
         return loss, {"loss": loss, **terms}
 
     def _self_critical(

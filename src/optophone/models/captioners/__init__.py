@@ -1,6 +1,6 @@
 """Captioners: regions of a picture → symbols (words, characters, phones or units)."""
 
-from optophone.models.captioners.captioner import CaptionDecoder, Captioner
+from optophone.models.captioners.captioner import CaptionDecoder, Captioner, HasAuxiliaryLosses
 from optophone.models.captioners.output import CaptionerOutput
 from optophone.models.captioners.show_attend_tell import ShowAttendTell, ShowAttendTellConfig
 from optophone.models.captioners.transformer import TransformerCaptioner, TransformerCaptionerConfig
@@ -9,6 +9,7 @@ __all__ = [
     "CaptionDecoder",
     "Captioner",
     "CaptionerOutput",
+    "HasAuxiliaryLosses",
     "ShowAttendTell",
     "ShowAttendTellConfig",
     "TransformerCaptioner",

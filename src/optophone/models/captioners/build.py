@@ -1,7 +1,9 @@
 """A captioner from names and options: the one place that knows the members of the family."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+from torch import nn
 
 from optophone.core.configuration import from_mapping
 from optophone.core.errors import ConfigurationError
@@ -11,24 +13,35 @@ from optophone.models.captioners.transformer import TransformerCaptioner, Transf
 from optophone.models.encoders.residual_grid import ResidualGrid, ResidualGridConfig
 
 
+class Member(NamedTuple):
+    """A decoder's configuration class and its class, which takes that configuration."""
+
+    config: type
+    decoder: type[nn.Module]
+
+
+FAMILY: dict[str, Member] = {
+    "show-attend-tell": Member(ShowAttendTellConfig, ShowAttendTell),
+    "transformer": Member(TransformerCaptionerConfig, TransformerCaptioner),
+}
+
+
 @dataclass(frozen=True)
 class DecoderConfig:
     """Which decoder, and its options as its own configuration names them.
 
     Args:
-        name: "show-attend-tell" or "transformer".
-        options: of `ShowAttendTellConfig` or `TransformerCaptionerConfig`; the sizes that follow from vocabulary and
-            encoder (n_symbols, region_dim, grid) are filled in.
+        name: a key of `FAMILY`.
+        options: of that member's configuration; the sizes that follow from vocabulary and encoder (n_symbols,
+            region_dim, and grid where it has one) are filled in.
     """
 
     name: str = "show-attend-tell"
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def build_decoder(
-    config: DecoderConfig, n_symbols: int, region_dim: int, grid: tuple[int, int]
-) -> ShowAttendTell | TransformerCaptioner:
-    """The decoder of `config`.
+def build_decoder(config: DecoderConfig, n_symbols: int, region_dim: int, grid: tuple[int, int]) -> nn.Module:
+    """The decoder of `config`: an nn.Module with the methods of `CaptionDecoder`.
 
     Args:
         n_symbols: V.
@@ -38,14 +51,13 @@ def build_decoder(
     Raises:
         ConfigurationError: no such decoder, or an option it does not know.
     """
-    sizes = {"n_symbols": n_symbols, "region_dim": region_dim}
-    if config.name == "show-attend-tell":
-        options = from_mapping(ShowAttendTellConfig, {**config.options, **sizes}, "decoder.options")
-        return ShowAttendTell(options)
-    if config.name == "transformer":
-        sized = {**config.options, **sizes, "grid": grid}
-        return TransformerCaptioner(from_mapping(TransformerCaptionerConfig, sized, "decoder.options"))
-    raise ConfigurationError(f"decoder: {config.name!r} is not one of show-attend-tell, transformer.")
+    if config.name not in FAMILY:
+        raise ConfigurationError(f"decoder: {config.name!r} is not one of {', '.join(FAMILY)}.")
+    member = FAMILY[config.name]
+    sizes: dict[str, Any] = {"n_symbols": n_symbols, "region_dim": region_dim}
+    if "grid" in {option.name for option in fields(member.config)}:
+        sizes["grid"] = grid
+    return member.decoder(from_mapping(member.config, {**config.options, **sizes}, "decoder.options"))
 
 
 def build_captioner(encoder: ResidualGridConfig, decoder: DecoderConfig, n_symbols: int, size: int) -> Captioner:

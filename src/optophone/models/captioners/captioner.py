@@ -1,6 +1,6 @@
 """A captioner whole: the network that sees and the one that writes."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -27,6 +27,21 @@ class CaptionDecoder(Protocol):
         ...
 
 
+@runtime_checkable
+class HasAuxiliaryLosses(Protocol):
+    """A decoder whose paper trains it with more than cross-entropy (hard attention, attributes, later symbols)."""
+
+    def auxiliary_losses(self, output: CaptionerOutput, targets: Tensor, ignored: int) -> dict[str, Tensor]:
+        """Named scalars, each already weighted, that training adds to the cross-entropy.
+
+        Args:
+            output: of the decoder in training, for the same captions.
+            targets: (B, S) the next symbols, end included.
+            ignored: the id in `targets` that does not count (padding).
+        """
+        ...
+
+
 class Captioner(nn.Module):
     """Pictures → symbols.
 
@@ -35,7 +50,7 @@ class Captioner(nn.Module):
         decoder: an nn.Module with the methods of `CaptionDecoder`.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: CaptionDecoder) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
@@ -55,10 +70,10 @@ class Captioner(nn.Module):
 
     def begin(self, pictures: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Look at pictures (B, 3, H, W) once: the decoder's memory and its first state, one row per picture."""
-        return self.decoder.begin(self.encoder(pictures), None)
+        return self.decoder.begin(self.encoder(pictures), None)  # type: ignore[operator]
 
     def step(
         self, ids: Tensor, memory: tuple[Tensor, ...], state: tuple[Tensor, ...]
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """One symbol further: log_probs (N, V), attention (N, R), the next state."""
-        return self.decoder.step(ids, memory, state)
+        return self.decoder.step(ids, memory, state)  # type: ignore[operator]
