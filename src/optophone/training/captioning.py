@@ -115,7 +115,8 @@ class CaptioningObjective:
         longest = self.experiment.data.max_symbols
         sampled = sample_captions(model.decoder, regions, self.vocabulary, reward.config, longest)
         rewards = reward.score(sampled, batch.indices)
-        loss = self_critical_loss(model.decoder, regions, sampled, rewards, self.vocabulary)
+        temperature = reward.config.temperature
+        loss = self_critical_loss(model.decoder, regions, sampled, rewards, self.vocabulary, temperature)
         return loss, {"loss": loss, "reward": rewards.mean()}
 
     def validate(self, model: Any, batch: Tensor) -> None:

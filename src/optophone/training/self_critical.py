@@ -76,7 +76,12 @@ def sample_captions(
 
 
 def self_critical_loss(
-    decoder: Any, regions: Tensor, sampled: list[list[int]], rewards: Tensor, vocabulary: Vocabulary
+    decoder: Any,
+    regions: Tensor,
+    sampled: list[list[int]],
+    rewards: Tensor,
+    vocabulary: Vocabulary,
+    temperature: float = 1.0,
 ) -> Tensor:
     """The mean of −log P(symbol) times how much better the caption was than its siblings.
 
@@ -84,6 +89,7 @@ def self_critical_loss(
         regions: (B, R, D).
         sampled: B · n captions.
         rewards: (B · n,).
+        temperature: at which they were sampled: P is the distribution they came from, or the gradient is biased.
     """
     n = len(sampled) // len(regions)
     by_picture = rewards.view(len(regions), n)
@@ -92,6 +98,6 @@ def self_critical_loss(
     padded = pad_captions(sampled, vocabulary, max(map(len, sampled)))
     inputs, targets = (ids.to(regions.device) for ids in padded)
     logits = decoder(regions, None, inputs, n).logits.float()
-    chosen = logits.log_softmax(-1).gather(2, targets.unsqueeze(2)).squeeze(2)
+    chosen = (logits / temperature).log_softmax(-1).gather(2, targets.unsqueeze(2)).squeeze(2)
     counted = targets != vocabulary.pad
     return -(advantage * chosen * counted).sum() / counted.sum()

@@ -32,10 +32,12 @@ def regions() -> torch.Tensor:
 
 
 @torch.no_grad()
-def log_probs(decoder: nn.Module, regions: torch.Tensor, captions: list[list[int]]) -> list[float]:
+def log_probs(
+    decoder: nn.Module, regions: torch.Tensor, captions: list[list[int]], temperature: float = 1.0
+) -> list[float]:
     inputs, targets = pad_captions(captions, VOCABULARY, 20)
     logits = decoder(regions, None, inputs, len(captions) // len(regions)).logits
-    chosen = logits.log_softmax(-1).gather(2, targets[..., None])[..., 0]
+    chosen = (logits / temperature).log_softmax(-1).gather(2, targets[..., None])[..., 0]
     return (chosen * (targets != PAD)).sum(1).tolist()
 
 
@@ -64,12 +66,13 @@ def test_what_was_rewarded_becomes_likelier_than_its_sibling(
     assert after[3] > before[3]
 
 
-def test_the_loss_by_hand(decoder: nn.Module, regions: torch.Tensor) -> None:
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_the_loss_by_hand(decoder: nn.Module, regions: torch.Tensor, temperature: float) -> None:
     captions = [[4, 5, END], [6, END], [7, END], [8, 8, 8, 8]]
     rewards = torch.tensor([1.0, 4.0, 2.0, 0.5])
-    likelihood = log_probs(decoder, regions, captions)
+    likelihood = log_probs(decoder, regions, captions, temperature)
     expected = -sum(a * p for a, p in zip([-3.0, 3.0, 1.5, -1.5], likelihood, strict=True)) / (3 + 2 + 2 + 4)
-    found = self_critical_loss(decoder, regions, captions, rewards, VOCABULARY)
+    found = self_critical_loss(decoder, regions, captions, rewards, VOCABULARY, temperature)
     assert found.item() == pytest.approx(expected, abs=1e-4)
 
 
