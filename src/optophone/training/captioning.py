@@ -204,7 +204,7 @@ def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
     training_set: CaptionedPictures | KnownRegions = source
     if experiment.frozen_views:
         torch.set_num_threads(experiment.trainer.threads)
-        regions = compute_regions(model.encoder, source, experiment.frozen_views, folder / "regions.safetensors")
+        regions = compute_regions(model.encoder, source, experiment.frozen_views, folder.parent / "regions")
         training_set = KnownRegions(regions, source)
         model.encoder.requires_grad_(False)
     reward = SelfCriticalReward(captions, experiment.self_critical) if experiment.self_critical else None

@@ -18,20 +18,21 @@ BATCH = 50
 
 
 @torch.no_grad()
-def compute_regions(encoder: nn.Module, source: CaptionedPictures, n_views: int, cache: Path) -> Tensor:
+def compute_regions(encoder: nn.Module, source: CaptionedPictures, n_views: int, folder: Path) -> Tensor:
     """Regions (views, n, R, D) bfloat16: of the pictures as they are, mirrored, then randomly changed.
 
     Args:
         encoder: pictures (B, 3, H, W) → regions (B, R, D).
         source: the pictures and their augmentation.
         n_views: at least 1.
-        cache: a safetensors file that is reused where encoder, pictures and views are the same.
+        folder: where they are kept, in a file of their own for each encoder, set of pictures and number of views:
+            trainings that look through the same eyes share it.
     """
     fingerprint = _fingerprint(encoder, source, n_views)
+    cache = folder / f"{fingerprint}.safetensors"
     if cache.is_file():
         with safe_open(cache, "pt") as file:
-            if (file.metadata() or {}).get("fingerprint") == fingerprint:
-                return file.get_tensor("regions")
+            return file.get_tensor("regions")
     encoder.eval()
     views = []
     for view in range(n_views):
@@ -44,8 +45,9 @@ def compute_regions(encoder: nn.Module, source: CaptionedPictures, n_views: int,
         views.append(torch.cat(parts))
         print(f"regions of view {view + 1} of {n_views}", flush=True)
     regions = torch.stack(views)
-    temporary = cache.with_name(cache.name + ".partial")
-    save_file({"regions": regions}, temporary, metadata={"fingerprint": fingerprint})
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = cache.with_name(f"{cache.name}.{os.getpid()}.partial")
+    save_file({"regions": regions}, temporary)
     os.replace(temporary, cache)
     return regions
 
@@ -67,4 +69,4 @@ def _fingerprint(encoder: nn.Module, source: CaptionedPictures, n_views: int) ->
     for name, value in sorted(encoder.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:32]
