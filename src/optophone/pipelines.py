@@ -17,6 +17,7 @@ from optophone.core.audio import write_wave
 from optophone.core.errors import BundleError, ConfigurationError, TextError
 from optophone.core.picture import load_picture
 from optophone.core.protocols import AcousticModel, Captioner, Vocoder
+from optophone.core.regions import RegionSpec, load_regions
 from optophone.core.search import SearchConfig
 from optophone.core.text import clean_text, end_sentence, split_sentences
 from optophone.core.time_stretch import MAX_SPEED, MIN_SPEED, stretch_stream, time_stretch
@@ -141,6 +142,7 @@ class Describer:
         search: how captions are searched for unless a call says otherwise.
         hedges: words of doubt; of those whose threshold is above the confidence, the lowest threshold's are said.
         at_least: pixels a side that suffice: large JPEG files may be decoded at a fraction of their size.
+        regions: what region features the captioner reads, where it reads these instead of pictures.
     """
 
     def __init__(
@@ -149,9 +151,11 @@ class Describer:
         search: SearchConfig | None = None,
         hedges: Sequence[Hedge] = (),
         at_least: int | None = None,
+        regions: RegionSpec | None = None,
     ) -> None:
         self.captioner = captioner
         self.at_least = at_least
+        self.regions = regions
         self.search = search or SearchConfig()
         self.hedges = tuple(sorted(hedges, key=lambda hedge: hedge.below))
         self.writes_text = captioner.vocabulary.kind in ("words", "characters")
@@ -168,7 +172,8 @@ class Describer:
         """Describe a picture: at least one description and at most `variants`, all different, best first.
 
         Args:
-            picture: path, bytes, PIL image, or (H, W, 3) uint8 array.
+            picture: path, bytes, PIL image, or (H, W, 3) uint8 array; where the captioner reads regions, what
+                `load_regions` takes.
             variants: how many different descriptions; fewer where the search finds no more.
             seed: of a sampling search.
             search: how to search; None takes the bundle's own way.
@@ -176,11 +181,12 @@ class Describer:
 
         Raises:
             PictureError: the picture cannot be read.
+            DataError: the region features cannot be read, or it is a picture where they are needed.
             ConfigurationError: an option is out of range.
         """
         config = _search_for(search or self.search, variants, seed)
         found: dict[str, Description] = {}
-        for caption in self.captioner.caption(load_picture(picture, at_least=self.at_least), config):
+        for caption in self.captioner.caption(self._load(picture), config):
             text = self.captioner.vocabulary.decode(caption.ids)
             if text and text not in found:
                 words = self._words_of_doubt(caption.confidence) if hedge and self.writes_text else ""
@@ -190,6 +196,12 @@ class Describer:
         if not found:
             raise TextError("the captioner found no words for this picture; try another search, such as sampling.")
         return list(found.values())[:variants]
+
+    def _load(self, source: Any) -> np.ndarray:
+        """The picture (H, W, 3) uint8, or the regions (R, D) float32."""
+        if self.regions is not None:
+            return load_regions(source, self.regions.dim)
+        return load_picture(source, at_least=self.at_least)
 
     def _words_of_doubt(self, confidence: float) -> str:
         return next((hedge.say for hedge in self.hedges if confidence < hedge.below), "")

@@ -53,7 +53,10 @@ class Captioner(Protocol):
     vocabulary: Vocabulary
 
     def caption(self, picture: np.ndarray, search: SearchConfig) -> list[Caption]:
-        """Describe `picture` (H, W, 3) uint8 RGB; `search.n_results` captions, best first."""
+        """Describe `picture` (H, W, 3) uint8 RGB; `search.n_results` captions, best first.
+
+        A captioner that reads region features takes these instead: (R, D) float32.
+        """
         ...
 
 

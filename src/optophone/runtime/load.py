@@ -9,6 +9,7 @@ from optophone.core.configuration import from_mapping
 from optophone.core.errors import BundleError
 from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
 from optophone.core.protocols import Vocoder
+from optophone.core.regions import RegionSpec
 from optophone.pipelines import Describer, Hedge, TokenPipeline, Voice, VoiceConfig
 from optophone.runtime.onnx_acoustic import OnnxAcoustic
 from optophone.runtime.onnx_captioner import OnnxCaptioner
@@ -58,6 +59,8 @@ def describer_of(system: Bundle, part: Bundle, threads: int | None = None) -> De
     captioner = OnnxCaptioner(part, resolve_threads(threads))
     rows = system.manifest.configuration.get("hedge", part.manifest.configuration.get("hedge", ()))
     hedges = [from_mapping(Hedge, row, f"{part.folder}: configuration.hedge") for row in rows]
+    if isinstance(captioner.takes, RegionSpec):
+        return Describer(captioner, captioner.search, hedges, regions=captioner.takes)
     # Three times what the encoder takes leaves photographs of ordinary size alone and quarters those of a telephone.
     at_least = 3 * max(captioner.picture_spec.height, captioner.picture_spec.width)
     return Describer(captioner, captioner.search, hedges, at_least)

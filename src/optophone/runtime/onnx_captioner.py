@@ -10,8 +10,9 @@ import numpy as np
 from optophone.core.bundle import Bundle
 from optophone.core.configuration import from_mapping
 from optophone.core.errors import BundleError
-from optophone.core.picture import prepare_picture
+from optophone.core.picture import PictureSpec, prepare_picture
 from optophone.core.protocols import Caption
+from optophone.core.regions import RegionSpec, pad_regions
 from optophone.core.search import Hypothesis, SearchConfig
 from optophone.core.search import search as search_captions
 from optophone.runtime.session import Graph, SessionConfig, numbered
@@ -40,28 +41,30 @@ def confidence_of(hypothesis: Hypothesis, config: ConfidenceConfig | None) -> fl
 
 
 class OnnxCaptioner:
-    """Picture → symbols (a `Captioner`).
+    """Picture, or region features, → symbols (a `Captioner`).
 
     Args:
         bundle: an opened bundle of kind "captioner" with `encoder.onnx`, `step.onnx` and a vocabulary. Of its
-            configuration these keys are read: `search` (a `SearchConfig`), `confidence` (a `ConfidenceConfig`).
+            configuration these keys are read: `search` (a `SearchConfig`), `confidence` (a `ConfidenceConfig`), and
+            `regions` (a `RegionSpec`) where the manifest has no picture specification: its encoder graph then takes
+            `regions` (B, R, D) and `regions_mask` (B, R) instead of `picture` (B, 3, H, W).
         threads: for the encoder; the step graph takes one.
 
     Raises:
-        BundleError: a graph, the vocabulary or the picture specification is missing or not as documented.
+        BundleError: a graph, the vocabulary or what it takes is missing or not as documented.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         manifest = bundle.manifest
-        if manifest.picture is None:
-            raise BundleError(f"{bundle.folder}: the captioner's manifest has no picture specification.")
         self.name = manifest.name
         self.vocabulary = bundle.vocabulary()
         self.start, self.end = self.vocabulary.start, self.vocabulary.end
         if self.start is None or self.end is None:
             raise BundleError(f"{bundle.folder}: a captioner's vocabulary needs a start and an end symbol.")
-        self.picture_spec = manifest.picture
         configuration = manifest.configuration
+        self.takes = manifest.picture or _optional(RegionSpec, configuration, "regions", bundle)
+        if self.takes is None:
+            raise BundleError(f"{bundle.folder}: the captioner's manifest has no picture specification.")
         self.search = _optional(SearchConfig, configuration, "search", bundle) or SearchConfig()
         self.confidence = _optional(ConfidenceConfig, configuration, "confidence", bundle)
         self.encoder = Graph(bundle.file("encoder.onnx"), SessionConfig(threads=threads))
@@ -69,7 +72,7 @@ class OnnxCaptioner:
         self._check_graphs()
 
     def _check_graphs(self) -> None:
-        self.encoder.require(inputs=["picture"])
+        self.encoder.require(inputs=["picture"] if self.takes_pictures else ["regions", "regions_mask"])
         self.memory_names = numbered(self.encoder.outputs, "memory")
         self.state_names = numbered(self.encoder.outputs, "state")
         self.step_graph.require(inputs=["ids", *self.memory_names, *self.state_names], outputs=["log_probs"])
@@ -83,11 +86,22 @@ class OnnxCaptioner:
         self.log_probs_index = names.index("log_probs")
         self.attention_index = names.index("attention") if "attention" in names else None
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether it looks at pictures; otherwise it reads the features of regions."""
+        return isinstance(self.takes, PictureSpec)
+
+    @property
+    def picture_spec(self) -> PictureSpec:
+        """What pictures its encoder takes; only where `takes_pictures`."""
+        assert isinstance(self.takes, PictureSpec), f"{self.name} reads region features"
+        return self.takes
+
     def caption(self, picture: np.ndarray, search: SearchConfig | None = None) -> list[Caption]:
         """Describe a picture.
 
         Args:
-            picture: (H, W, 3) uint8 RGB.
+            picture: (H, W, 3) uint8 RGB; (R, D) float32 where it reads regions.
             search: how to search; None takes the bundle's own `search`.
 
         Returns:
@@ -97,8 +111,7 @@ class OnnxCaptioner:
 
     def captions(self, pictures: Sequence[np.ndarray], search: SearchConfig | None = None) -> list[list[Caption]]:
         """Describe several pictures together: for each, what `caption` returns."""
-        prepared = np.stack([prepare_picture(picture, self.picture_spec) for picture in pictures])
-        memory, state = self.encode(prepared)
+        memory, state = self.begin(self.prepare(pictures))
         assert self.start is not None
         assert self.end is not None
         config = search or self.search
@@ -107,10 +120,21 @@ class OnnxCaptioner:
         )
         return [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
 
+    def prepare(self, pictures: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """The inputs of the encoder graph for several pictures, or for the regions of several pictures."""
+        if self.takes_pictures:
+            return {"picture": np.stack([prepare_picture(picture, self.picture_spec) for picture in pictures])}
+        regions, regions_mask = pad_regions(pictures)
+        return {"regions": regions, "regions_mask": regions_mask}
+
+    def begin(self, feeds: dict[str, np.ndarray]) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """Memory and initial decoder state for what `prepare` returned."""
+        values = dict(zip(self.encoder.outputs, self.encoder.run(feeds), strict=True))
+        return tuple(values[name] for name in self.memory_names), tuple(values[name] for name in self.state_names)
+
     def encode(self, pictures: np.ndarray) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """Memory and initial decoder state of prepared `pictures` (B, 3, H, W) float32."""
-        values = dict(zip(self.encoder.outputs, self.encoder.run({"picture": pictures}), strict=True))
-        return tuple(values[name] for name in self.memory_names), tuple(values[name] for name in self.state_names)
+        return self.begin({"picture": pictures})
 
     def _step(self, ids: np.ndarray, state: tuple) -> tuple[np.ndarray, np.ndarray | None, tuple]:
         """One symbol further; `state` is the memory, which stays, and the decoder's state after it."""
@@ -131,7 +155,7 @@ class OnnxCaptioner:
     def _attention_grid(self, hypothesis: Hypothesis) -> np.ndarray | None:
         """(S, rows, columns) from (S, R), where R is a grid of the picture's proportions; None where it is not."""
         attention = hypothesis.attention
-        if attention is None:
+        if attention is None or not self.takes_pictures:
             return None
         attention = attention[: len(hypothesis.ids)]
         n_regions = attention.shape[1]
