@@ -4,12 +4,13 @@ One search for every captioner. A model is a `Step`: it takes the last symbols a
 the next probabilities. The state may be NumPy arrays or PyTorch tensors; all the search asks of them is
 `x[index]` on axis 0, so this file needs neither PyTorch nor ONNX Runtime.
 
-Small parts, composed by `search`: a `LogitFilter` rules symbols out, a tracker (`_Beam` or `_Rows`, one per picture)
-keeps the sequences of one picture and says which of the model's rows go on.
+Small parts, composed by `search`: a `LogitFilter` rules symbols out, a tracker (`_Beam`, `_DiverseBeams` or `_Rows`,
+one per picture) keeps the sequences of one picture and says which of the model's rows go on.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -44,7 +45,14 @@ class SearchConfig:
         finished: "aside" keeps finished sequences apart, so that beam_size unfinished ones go on until none of them
             can win any more, and a cut sequence is returned only where no finished one is left; "in_beam" lets
             finished sequences take up places in the beam, and cut ones compete on equal terms (the search that the
-            published X-LAN figures were made with).
+            published X-LAN figures were made with, beam_size 3 and max_length 17).
+        groups: above 1, diverse beam search (Vijayakumar et al. 2018): the beam is cut into so many groups, which
+            choose one after the other and avoid what the groups before them chose at the same place. The results are
+            then the best sequence of every group first, all different. It needs a beam_size that it divides, and
+            finished sequences aside.
+        diversity: strength of the avoiding, in nats for every sequence of an earlier group with the same symbol in the
+            same place (Hamming diversity). It decides what is chosen, and is no part of scores or probabilities; the
+            end is never avoided, so that sentences stay whole.
     """
 
     beam_size: int = 3
@@ -61,6 +69,8 @@ class SearchConfig:
     min_length: int = 0
     forbidden: tuple[int, ...] = ()
     finished: Literal["aside", "in_beam"] = "aside"
+    groups: int = 1
+    diversity: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse values without a meaning.
@@ -84,6 +94,16 @@ class SearchConfig:
                 f"search: {self.n_results} results asked of {self.method} search, which gives at most {most}; "
                 "raise beam_size or use the method sample."
             )
+        if self.groups > 1:
+            self._check_groups()
+
+    def _check_groups(self) -> None:
+        if self.method != "beam" or self.finished != "aside":
+            raise ConfigurationError("search: groups need the method beam with finished sequences aside.")
+        if self.beam_size % self.groups:
+            raise ConfigurationError(
+                f"search: {self.groups} groups do not divide a beam_size of {self.beam_size}; give a multiple of it."
+            )
 
 
 _LOWEST = {
@@ -95,6 +115,8 @@ _LOWEST = {
     "n_results": 1,
     "seed": 0,
     "min_length": 0,
+    "groups": 1,
+    "diversity": 0,
 }
 _CHOICES = {"length_norm": ("gnmt", "power"), "method": ("beam", "greedy", "sample"), "finished": ("aside", "in_beam")}
 
@@ -290,16 +312,26 @@ class _Beam:
 
     def __init__(self, config: SearchConfig, end: int) -> None:
         self.live = [_Partial()]
+        self.chosen: list[int] = []  # in the last step, the end left out
         self._config = config
         self._end = end
         self._done: list[_Partial] = []
         self._cut: list[_Partial] = []
         self._n_regions = 0
 
-    def advance(self, log_probs: np.ndarray, attention: np.ndarray | None) -> list[int]:
-        """Take one step with `log_probs` (live, V) and `attention` (live, R); the row that each sequence grew from."""
+    def advance(
+        self, log_probs: np.ndarray, attention: np.ndarray | None, avoided: np.ndarray | None = None
+    ) -> list[int]:
+        """Take one step; the row that each sequence grew from.
+
+        Args:
+            log_probs: (live, V).
+            attention: (live, R) or None.
+            avoided: (V,) nats that each symbol loses while sequences are chosen, or None.
+        """
         self._n_regions = 0 if attention is None else attention.shape[1]
-        extensions = self._best_extensions(log_probs, attention)
+        extensions = self._best_extensions(log_probs, attention, avoided)
+        self.chosen = []
         if not extensions:  # every symbol is ruled out
             self._stop(self.live)
             return []
@@ -308,6 +340,7 @@ class _Beam:
         else:
             grown = self._set_finished_aside(extensions)
         self.live = [partial for _, partial in grown]
+        self.chosen = [partial.ids[-1] for partial in self.live]
         if self.live and len(self.live[0].token_log_probs) >= self._config.max_length:
             self._stop(self.live)
         elif self._config.finished == "aside" and self._is_decided():
@@ -323,9 +356,13 @@ class _Beam:
         best = ranked[: self._config.n_results]
         return [partial.hypothesis(self._config, self._n_regions) for partial in best]
 
-    def _best_extensions(self, log_probs: np.ndarray, attention: np.ndarray | None) -> list[tuple[int, _Partial]]:
+    def _best_extensions(
+        self, log_probs: np.ndarray, attention: np.ndarray | None, avoided: np.ndarray | None
+    ) -> list[tuple[int, _Partial]]:
         """The likeliest (row, sequence with one more symbol), best first: enough for beam_size without the end."""
         totals = log_probs + np.array([[partial.log_prob] for partial in self.live])
+        if avoided is not None:
+            totals = totals - avoided
         n_wanted = min(totals.size, self._config.beam_size + len(self.live))  # at most one end per row
         flat = totals.ravel()
         best = np.sort(np.argpartition(flat, flat.size - n_wanted)[flat.size - n_wanted :])
@@ -356,7 +393,8 @@ class _Beam:
         """Whether no unfinished sequence can come among the results: it only loses probability from here on."""
         if not self.live or len(self._done) < self._config.n_results:
             return False
-        bound = self.live[0].log_prob / length_divisor(self._config.max_length, self._config)
+        # The first is the likeliest, except where something was avoided.
+        bound = max(partial.log_prob for partial in self.live) / length_divisor(self._config.max_length, self._config)
         return bound <= self._done[-1].score(self._config)
 
     def _stop(self, cut: list[_Partial]) -> None:
@@ -365,6 +403,52 @@ class _Beam:
 
     def _ranked(self, partials: list[_Partial]) -> list[_Partial]:
         return sorted(partials, key=lambda partial: -partial.score(self._config))
+
+
+class _DiverseBeams:
+    """Diverse beam search for one picture: groups that take their step one after the other.
+
+    Source: Vijayakumar et al. 2018, "Diverse Beam Search: Decoding Diverse Solutions from Neural Sequence Models",
+    algorithm 1 with Hamming diversity. The first group is a plain beam search of its size.
+    """
+
+    def __init__(self, config: SearchConfig, end: int) -> None:
+        self.live = [_Partial()]  # of all groups, one group after the other
+        self._config = config
+        size = config.beam_size // config.groups
+        of_group = replace(config, beam_size=size, n_results=min(size, -(-config.n_results // config.groups)), groups=1)
+        self._groups = [_Beam(of_group, end) for _ in range(config.groups)]
+
+    def advance(self, log_probs: np.ndarray, attention: np.ndarray | None) -> list[int]:
+        """Take one step with `log_probs` (live, V) and `attention` (live, R); the row that each sequence grew from."""
+        is_first = not self.live[0].token_log_probs  # all groups begin in the same row
+        avoided = np.zeros(log_probs.shape[1])
+        parents: list[int] = []
+        first = 0
+        for group in self._groups:
+            n_rows = len(group.live)
+            if not n_rows:
+                continue
+            rows = slice(first, first + n_rows)
+            grown = group.advance(log_probs[rows], None if attention is None else attention[rows], avoided)
+            parents.extend(first + row for row in grown)
+            for symbol in group.chosen:
+                avoided[symbol] += self._config.diversity
+            first += 0 if is_first else n_rows
+        self.live = [partial for group in self._groups for partial in group.live]
+        return parents
+
+    def results(self) -> list[Hypothesis]:
+        """The best sequence of every group, best first, then the second best of every group, and so on; no two alike.
+
+        Cut sequences come last.
+        """
+        by_group = [group.results() for group in self._groups]
+        tiers = itertools.zip_longest(*by_group)
+        ranked = [found for tier in tiers for found in sorted(filter(None, tier), key=lambda one: -one.score)]
+        ranked.sort(key=lambda found: not found.finished)  # stable: the order among finished ones stays
+        different = {found.ids: found for found in reversed(ranked)}
+        return [found for found in ranked if different[found.ids] is found][: self._config.n_results]
 
 
 class _Rows:
@@ -415,11 +499,13 @@ class _Rows:
         return draw(probabilities, self._generator)
 
 
-_Tracker = _Beam | _Rows
+_Tracker = _Beam | _DiverseBeams | _Rows
 
 
 def _build_tracker(config: SearchConfig, end: int) -> _Tracker:
-    return _Beam(config, end) if config.method == "beam" else _Rows(config, end)
+    if config.method != "beam":
+        return _Rows(config, end)
+    return _Beam(config, end) if config.groups == 1 else _DiverseBeams(config, end)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -239,6 +239,97 @@ def test_everything_ruled_out_ends_the_search_with_what_there_is():
             assert sorted(hypothesis.ids) == [0, 2, 3]
             assert not hypothesis.finished
         assert run(model, SearchConfig(method=method, min_length=1, forbidden=(0, 2, 3))) == [[], []]
+    everything = SearchConfig(beam_size=2, groups=2, min_length=1, forbidden=(0, 2, 3))
+    assert run(model, everything) == [[], []]
+
+
+def diverse_reading(model: MarkovModel, picture: int, groups: int, width: int, diversity: float, n_steps: int):
+    """The paper's algorithm for sequences that cannot end: per group the kept symbols, as plainly as it can be put."""
+    beams = [[((), 0.0)] for _ in range(groups)]
+    for t in range(n_steps):
+        taken: list[int] = []
+        for g in range(groups):
+            grown = []
+            for symbols, total in beams[g]:
+                log_probs = model.log_probs[picture, t, symbols[-1] if symbols else START]
+                for s, p in enumerate(log_probs):
+                    if s != END:
+                        true = total + float(p)
+                        grown.append((true - diversity * taken.count(s), true, (*symbols, s)))
+            beams[g] = [(symbols, true) for _, true, symbols in sorted(grown, key=lambda item: -item[0])[:width]]
+            taken += [symbols[-1] for symbols, _ in beams[g]]
+    return beams
+
+
+@pytest.mark.parametrize(("groups", "width", "diversity"), [(3, 1, 0.7), (2, 2, 0.5), (4, 1, 50.0)])
+def test_diverse_beams_are_those_of_the_paper(groups, width, diversity):
+    model = MarkovModel(seed=53, n_pictures=20, n_symbols=7)
+    size = groups * width
+    config = SearchConfig(
+        beam_size=size, n_results=size, groups=groups, diversity=diversity, max_length=5, min_length=5
+    )
+    for picture, hypotheses in enumerate(run(model, config)):
+        expected = diverse_reading(model, picture, groups, width, diversity, 5)
+        found = {h.ids: h.log_prob for h in hypotheses}
+        everything = {symbols: total for beam in expected for symbols, total in beam}
+        assert found.keys() == everything.keys(), "no two alike, and no other ones"
+        for symbols, total in everything.items():
+            assert found[symbols] == pytest.approx(total, rel=1e-5), "avoiding is no part of the probability"
+        if diversity > 10:  # then no place has the same symbol twice
+            assert all(len(set(place)) == groups for place in zip(*found, strict=True))
+
+
+def test_the_first_group_is_a_beam_search_of_its_size_and_comes_with_each_best_first():
+    model = MarkovModel(seed=59, n_pictures=25, n_symbols=8)
+    plain = run(model, SearchConfig(beam_size=2, max_length=31, min_length=2, length_penalty=0.7))
+    options = {"beam_size": 6, "groups": 3, "max_length": 31, "min_length": 2, "length_penalty": 0.7}
+    diverse = run(model, SearchConfig(n_results=3, **options))
+    first_alone = run(model, SearchConfig(n_results=1, **options))
+    for (best,), several, (one,) in zip(plain, diverse, first_alone, strict=True):
+        assert best.ids in [h.ids for h in several]
+        assert [h.score for h in several] == sorted((h.score for h in several), reverse=True)
+        assert len({h.ids for h in several}) == len(several)
+        assert all(h.finished and h.log_prob == pytest.approx(sum(h.token_log_probs)) for h in several)
+        assert one.ids == several[0].ids
+
+
+def test_diverse_results_differ_more_and_the_end_is_not_avoided():
+    model = MarkovModel(seed=61, n_pictures=40, n_symbols=12, sharpness=2.0)
+    common = {"beam_size": 4, "n_results": 4, "max_length": 12}
+
+    def first_symbols(config: SearchConfig) -> float:
+        return float(np.mean([len({h.ids[:1] for h in hypotheses}) for hypotheses in run(model, config)]))
+
+    assert first_symbols(SearchConfig(groups=4, diversity=5.0, **common)) > first_symbols(SearchConfig(**common)) + 1
+    log_probs = np.log(np.array([[1e-9, 1e-9, 0.5, 0.3, 0.2], *[[1e-9, 0.9, 0.04, 0.03, 0.03]] * 4]))
+    (found,) = search(
+        lambda ids, state: (log_probs[ids], None, state), (), 0, END,
+        SearchConfig(beam_size=3, n_results=3, groups=3, diversity=5.0), 1,
+    )  # fmt: skip
+    assert [h.ids for h in found] == [(2,), (3,), (4,)], "each ends where it is likeliest to end"
+
+
+def test_no_ngram_is_blocked_that_is_not_repeated():
+    """With trigrams blocked, the best sequence is the best of all those without a repeated trigram."""
+    model = MarkovModel(seed=67, n_pictures=6, n_symbols=4)
+    config = SearchConfig(beam_size=4**6, max_length=6, block_ngram=3, min_length=5)
+    for picture, (best,) in enumerate(run(model, config)):
+        allowed = [
+            (log_prob, symbols)
+            for symbols, log_prob, finished in model.all_sequences(picture, 6)
+            if finished and len(symbols) == 6 and len({symbols[i : i + 3] for i in range(3)}) == 3
+        ]
+        assert with_end(best) == max(allowed)[1]
+
+
+def test_beams_by_average_prefer_longer_sequences_than_by_sum():
+    model = MarkovModel(seed=71, n_pictures=60, sharpness=1.0)
+
+    def mean_length(**options) -> float:
+        return float(np.mean([len(h.ids) for (h,) in run(model, SearchConfig(beam_size=8, **options))]))
+
+    by_sum, by_gnmt = mean_length(), mean_length(length_penalty=0.9)
+    assert by_sum < by_gnmt < mean_length(length_penalty=1.0, length_norm="power")
 
 
 def test_sampling_repeats_with_its_seed_and_follows_the_probabilities():
@@ -276,8 +367,9 @@ def test_draw_never_takes_what_has_no_probability():
     assert abs((symbols == 3).mean() - 0.75) < 0.02
 
 
+@pytest.mark.parametrize("options", [{"length_penalty": 1.0}, {"groups": 3, "diversity": 1.0}])
 @pytest.mark.parametrize("n_memory", [0, 1])
-def test_torch_state_grows_and_is_reordered_like_numpy_state(n_memory):
+def test_torch_state_grows_and_is_reordered_like_numpy_state(n_memory, options):
     torch = pytest.importorskip("torch")
     model = MarkovModel(seed=43, n_pictures=5)
 
@@ -296,7 +388,7 @@ def test_torch_state_grows_and_is_reordered_like_numpy_state(n_memory):
         log_probs, attention, state = step(ids, (memory, cache))
         return log_probs, attention, tuple(part.numpy() for part in state)
 
-    config = SearchConfig(beam_size=3, n_results=3, max_length=8, length_penalty=1.0)
+    config = SearchConfig(beam_size=3, n_results=3, max_length=8, **options)
     pictures = np.arange(5)[:, None]
     begin = np.zeros((5, 0), dtype=np.int64)
     with_torch = search(step, (torch.from_numpy(pictures), torch.from_numpy(begin)), START, END, config, 5, n_memory)
@@ -339,6 +431,11 @@ def test_no_pictures_no_steps():
         ({"top_p": 0.0}, "top_p"),
         ({"n_results": 4}, "beam_size"),
         ({"n_results": 2, "method": "greedy"}, "greedy"),
+        ({"groups": 0}, "groups"),
+        ({"diversity": -0.1}, "diversity"),
+        ({"groups": 2}, "multiple"),
+        ({"groups": 3, "finished": "in_beam"}, "aside"),
+        ({"groups": 3, "method": "sample"}, "method beam"),
     ],
 )
 def test_options_without_meaning_are_refused(options, named):
