@@ -110,9 +110,7 @@ def _ratio(weights: Mapping[str, Tensor], name: str, width: int) -> int:
     """Channels that leave a bottleneck per channel inside it."""
     n_out = _shape(weights, name)[0]
     if n_out % width:
-        raise BundleError(
-            f"{WHAT} checkpoint: {name} has {n_out} outputs, no multiple of the block's {width}."
-        )
+        raise BundleError(f"{WHAT} checkpoint: {name} has {n_out} outputs, no multiple of the block's {width}.")
     return n_out // width
 
 
