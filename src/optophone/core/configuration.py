@@ -83,12 +83,19 @@ def _convert_union(hint: Any, value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
     failures = []
-    for option in (option for option in options if option is not type(None)):
+    kinds = [option for option in options if option is not type(None)]
+    if isinstance(value, Mapping):  # the kind that knows most of the keys is the one that was meant
+        kinds.sort(key=lambda kind: -len(value.keys() & {field.name for field in _fields(kind)}))
+    for option in kinds:
         try:
             return _convert(option, value, where)
         except ConfigurationError as error:
             failures.append(str(error))
     raise ConfigurationError(failures[0])
+
+
+def _fields(kind: Any) -> tuple[dataclasses.Field, ...]:
+    return dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
 
 
 def _convert_tuple(hint: Any, value: Any, where: str) -> tuple:

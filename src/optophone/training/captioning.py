@@ -27,6 +27,7 @@ from optophone.data.steps import shuffled_plan
 from optophone.evaluation.captions import evaluate_captions
 from optophone.models.captioners.build import DecoderConfig, build_captioner
 from optophone.models.captioners.captioner import Captioner, HasAuxiliaryLosses
+from optophone.models.encoders.build import EncoderConfig
 from optophone.models.encoders.residual_grid import ResidualGridConfig
 from optophone.training.caption_loss import caption_cross_entropy, doubly_stochastic_penalty
 from optophone.training.describing import describe
@@ -44,6 +45,8 @@ class CaptioningExperiment:
     """A whole configuration of kind "captioner".
 
     Args:
+        encoder: options of the encoder that is meant by them: `widths` and `depths` of a residual grid, or `depth` of
+            a ResNet.
         encoder_weights: safetensors of a pretrained encoder to start from.
         captioner_weights: safetensors of a whole captioner to start from.
         encoder_from: safetensors of a whole captioner whose encoder alone is taken.
@@ -57,7 +60,7 @@ class CaptioningExperiment:
     kind: Literal["captioner"]
     name: str
     data: CaptionedPicturesConfig
-    encoder: ResidualGridConfig = field(default_factory=ResidualGridConfig)
+    encoder: EncoderConfig = field(default_factory=ResidualGridConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     encoder_weights: str | None = None
     captioner_weights: str | None = None

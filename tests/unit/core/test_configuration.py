@@ -103,6 +103,30 @@ def test_refuses_and_names_the_key(changes: dict, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@dataclass(frozen=True)
+class Other:
+    length: int
+    rate: float = 0.1
+
+
+@dataclass(frozen=True)
+class Choice:
+    one: Inner | Other | None = None
+
+
+def test_of_several_kinds_the_one_that_knows_the_options_is_built() -> None:
+    assert from_mapping(Choice, {"one": {"size": 1}}) == Choice(Inner(1))
+    assert from_mapping(Choice, {"one": {"length": 2, "rate": 1}}) == Choice(Other(2, 1.0))
+    assert from_mapping(Choice, {"one": None}) == Choice()
+
+
+@pytest.mark.parametrize("known", ["size", "length"])
+def test_an_error_speaks_of_the_kind_that_was_meant(known: str) -> None:
+    kind = "Inner" if known == "size" else "Other"
+    with pytest.raises(ConfigurationError, match=f"'misspelt'; {kind} knows: {known}, rate"):
+        from_mapping(Choice, {"one": {known: 1, "misspelt": 2}})
+
+
 def test_refuses_a_missing_option_and_what_is_no_mapping() -> None:
     with pytest.raises(ConfigurationError, match="'name' of Outer is missing"):
         from_mapping(Outer, {})

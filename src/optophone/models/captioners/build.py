@@ -10,7 +10,7 @@ from optophone.core.errors import ConfigurationError
 from optophone.models.captioners.captioner import Captioner
 from optophone.models.captioners.show_attend_tell import ShowAttendTell, ShowAttendTellConfig
 from optophone.models.captioners.transformer import TransformerCaptioner, TransformerCaptionerConfig
-from optophone.models.encoders.residual_grid import ResidualGrid, ResidualGridConfig
+from optophone.models.encoders.build import EncoderConfig, build_encoder
 
 
 class Member(NamedTuple):
@@ -40,13 +40,13 @@ class DecoderConfig:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def build_decoder(config: DecoderConfig, n_symbols: int, region_dim: int, grid: tuple[int, int]) -> nn.Module:
+def build_decoder(config: DecoderConfig, n_symbols: int, region_dim: int, grid: tuple[int, int] | None) -> nn.Module:
     """The decoder of `config`: an nn.Module with the methods of `CaptionDecoder`.
 
     Args:
         n_symbols: V.
         region_dim: D of the regions it reads.
-        grid: rows and columns of the regions.
+        grid: rows and columns of the regions; None where they have no order.
 
     Raises:
         ConfigurationError: no such decoder, or an option it does not know.
@@ -60,11 +60,11 @@ def build_decoder(config: DecoderConfig, n_symbols: int, region_dim: int, grid: 
     return member.decoder(from_mapping(member.config, {**config.options, **sizes}, "decoder.options"))
 
 
-def build_captioner(encoder: ResidualGridConfig, decoder: DecoderConfig, n_symbols: int, size: int) -> Captioner:
+def build_captioner(encoder: EncoderConfig, decoder: DecoderConfig, n_symbols: int, size: int) -> Captioner:
     """Encoder and decoder with new weights.
 
     Args:
         size: height and width of the pictures in pixels, a multiple of the encoder's stride.
     """
-    side = size // encoder.stride
-    return Captioner(ResidualGrid(encoder), build_decoder(decoder, n_symbols, encoder.n_features, (side, side)))
+    grid = encoder.grid_for(size, size)
+    return Captioner(build_encoder(encoder), build_decoder(decoder, n_symbols, encoder.n_features, grid))

@@ -36,6 +36,10 @@ class ResidualGridConfig:
         """Picture pixels per grid cell, along one side."""
         return self.stem_stride * 2 ** (len(self.widths) - 1)
 
+    def grid_for(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the regions of a picture of `height` × `width` pixels."""
+        return height // self.stride, width // self.stride
+
 
 class ResidualBlock(nn.Module):
     """Two 3 × 3 convolutions around a shortcut (He et al. 2016, equation 2)."""
