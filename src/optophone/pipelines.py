@@ -184,7 +184,8 @@ class Describer:
             DataError: the region features cannot be read, or it is a picture where they are needed.
             ConfigurationError: an option is out of range.
         """
-        config = _search_for(search or self.search, variants, seed)
+        in_words = self.captioner.vocabulary.kind == "words"
+        config = _search_for(search or self.search, variants, seed, in_words)
         found: dict[str, Description] = {}
         for caption in self.captioner.caption(self._load(picture), config):
             text = self.captioner.vocabulary.decode(caption.ids)
@@ -448,8 +449,13 @@ def check_speed(speed: float) -> None:
         raise ConfigurationError(f"speed: {speed:g} is out of range; choose {MIN_SPEED:g} to {MAX_SPEED:g}.")
 
 
-def _search_for(search: SearchConfig, variants: int, seed: int | None) -> SearchConfig:
-    """`search` with enough results for so many variants: some of them will be the same words again."""
+def _search_for(search: SearchConfig, variants: int, seed: int | None, in_words: bool) -> SearchConfig:
+    """`search` with enough results for so many variants: some of them will be the same words again.
+
+    Variants in words are searched for by diverse beams, one group for each, unless `search.diversity` is 0: the next
+    best sentences of one beam differ in a word or two. Symbols smaller than words do not keep their places when
+    something else is said, so avoiding them would only misspell.
+    """
     if variants < 1:
         raise ConfigurationError(f"variants: {variants} is too few; ask for 1 or more.")
     if seed is not None:
@@ -459,4 +465,9 @@ def _search_for(search: SearchConfig, variants: int, seed: int | None) -> Search
     n_results = 2 * variants
     if search.method == "sample":
         return replace(search, n_results=n_results)
-    return replace(search, method="beam", n_results=n_results, beam_size=max(search.beam_size, n_results))
+    if not in_words or search.diversity == 0:
+        beam_size = max(search.beam_size, n_results)
+        return replace(search, method="beam", n_results=n_results, beam_size=beam_size, groups=1)
+    groups = search.groups if search.groups > 1 else variants
+    beam_size = groups * max(-(-search.beam_size // groups), -(-n_results // groups))
+    return replace(search, method="beam", finished="aside", n_results=n_results, beam_size=beam_size, groups=groups)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,6 +83,35 @@ def test_variants_differ_and_are_all_spoken(describe: TokenPipeline) -> None:
     assert len(three.wave) > len(one.wave) + 2 * describe.voice.config.variant_silence_s * 8000
     for text in texts:
         assert text in three.said
+
+
+def searched(pipeline: TokenPipeline, monkeypatch: pytest.MonkeyPatch, **options: Any) -> SearchConfig:
+    """The search that a call of `caption` with `options` leads to."""
+    captioner, seen = pipeline.describer.captioner, []
+    original = captioner.caption
+    with monkeypatch.context() as patch:
+        patch.setattr(captioner, "caption", lambda picture, search: seen.append(search) or original(picture, search))
+        pipeline.caption(picture(), **options)
+    return seen[0]
+
+
+def test_variants_in_words_come_from_diverse_beams(
+    describe: TokenPipeline, units: TokenPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_beam = SearchConfig(beam_size=5, max_length=9, finished="in_beam")
+    found = searched(describe, monkeypatch, variants=3, search=in_beam)
+    assert (found.groups, found.beam_size, found.n_results, found.finished) == (3, 6, 6, "aside")
+    grouped = SearchConfig(beam_size=4, max_length=9, groups=2)
+    found = searched(describe, monkeypatch, variants=5, search=grouped)
+    assert (found.groups, found.beam_size, found.n_results) == (2, 10, 10)
+    one = searched(describe, monkeypatch, search=in_beam)
+    assert (one.groups, one.beam_size, one.n_results, one.finished) == (1, 5, 1, "in_beam")
+    plain = {"variants": 3, "search": SearchConfig(beam_size=2, max_length=9, diversity=0.0)}
+    for pipeline in (describe, units):
+        if pipeline is units:  # no words, whatever the diversity
+            plain["search"] = SearchConfig(beam_size=2, max_length=9)
+        found = searched(pipeline, monkeypatch, **plain)
+        assert (found.groups, found.beam_size, found.n_results) == (1, 6, 6)
 
 
 def test_sampling_follows_the_seed(describe: TokenPipeline) -> None:

@@ -61,6 +61,10 @@ class SearchOptions:
     top_k: int | None = None
     top_p: float | None = None
     seed: int | None = None
+    diverse: int | None = None
+    diversity: float | None = None
+    length_penalty: float | None = None
+    block_ngram: int | None = None
 
     def apply(self, search: "SearchConfig") -> "SearchConfig":
         """The bundle's `search` with these options; temperature, top-k and top-p imply sampling.
@@ -69,22 +73,38 @@ class SearchOptions:
             ConfigurationError: a value is out of range.
         """
         sampling = {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
-        chosen: dict[str, Any] = {name: value for name, value in sampling.items() if value is not None}
-        if self.sample or chosen:
-            if self.beam is not None:
-                raise click.UsageError("--beam searches and --sample draws: choose one of them.")
-            chosen["method"] = "sample"
-        elif self.beam is not None:
-            chosen.update(method="beam", beam_size=self.beam)
-        if self.seed is not None:
-            chosen["seed"] = self.seed
+        either = {"seed": self.seed, "length_penalty": self.length_penalty, "block_ngram": self.block_ngram}
+        chosen: dict[str, Any] = {name: value for name, value in {**sampling, **either}.items() if value is not None}
+        if self.sample or any(value is not None for value in sampling.values()):
+            if (self.beam, self.diverse, self.diversity) != (None, None, None):
+                raise click.UsageError("--beam and --diverse search, --sample draws: choose one of them.")
+            chosen.update(method="sample", groups=1)
+        elif (self.beam, self.diverse, self.diversity) != (None, None, None):
+            chosen.update(self._beams(search))
         return replace(search, n_results=1, **chosen)
+
+    def _beams(self, search: "SearchConfig") -> dict[str, Any]:
+        """Size and groups of the beam; each group has the same size, so the whole is rounded up."""
+        groups = self.diverse or search.groups
+        size = -(-(self.beam or search.beam_size) // groups) * groups
+        chosen: dict[str, Any] = {"method": "beam", "beam_size": size, "groups": groups}
+        if groups > 1:
+            chosen["finished"] = "aside"
+        if self.diversity is not None:
+            chosen["diversity"] = self.diversity
+        return chosen
 
 
 def search_options(command: Command) -> Command:
     """Declare --beam, --sample and the rest, and hand them to the command as one `search_options`."""
+    group_help = "Search in N groups that avoid each other's words; --variants does so by itself."
+    diversity_help = "How strongly groups avoid each other's words; 0 makes --variants the plain N best.  [default: .7]"
 
     @click.option("--beam", type=click.IntRange(min=1), metavar="N", help="Keep the N best sentences while searching.")
+    @click.option("--diverse", type=click.IntRange(min=1), metavar="N", help=group_help)
+    @click.option("--diversity", type=float, metavar="X", help=diversity_help)
+    @click.option("--length-penalty", type=float, metavar="A", help="0 favours short sentences, 1 long ones.")
+    @click.option("--block-ngram", type=int, metavar="N", help="Say no N words in a row twice; 0 allows it.")
     @click.option("--sample", is_flag=True, help="Draw words by chance instead of searching the likeliest.")
     @click.option("--temperature", type=float, metavar="T", help="Sampling: above 1 bolder, below 1 safer.")
     @click.option("--top-k", type=int, metavar="K", help="Sampling: only among the K likeliest words.")
@@ -94,6 +114,10 @@ def search_options(command: Command) -> Command:
     def gathered(
         *,
         beam: int | None,
+        diverse: int | None,
+        diversity: float | None,
+        length_penalty: float | None,
+        block_ngram: int | None,
         sample: bool,
         temperature: float | None,
         top_k: int | None,
@@ -101,7 +125,10 @@ def search_options(command: Command) -> Command:
         seed: int | None,
         **others: Any,
     ) -> Any:
-        return command(search_options=SearchOptions(beam, sample, temperature, top_k, top_p, seed), **others)
+        chosen = SearchOptions(
+            beam, sample, temperature, top_k, top_p, seed, diverse, diversity, length_penalty, block_ngram
+        )
+        return command(search_options=chosen, **others)
 
     return gathered
 

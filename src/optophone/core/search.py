@@ -70,7 +70,7 @@ class SearchConfig:
     forbidden: tuple[int, ...] = ()
     finished: Literal["aside", "in_beam"] = "aside"
     groups: int = 1
-    diversity: float = 0.5
+    diversity: float = 0.7
 
     def __post_init__(self) -> None:
         """Refuse values without a meaning.
