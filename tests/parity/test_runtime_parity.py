@@ -68,8 +68,8 @@ def test_a_damaged_graph_is_noticed(exported: tuple[str, Path, dict]) -> None:
     _, folder, _ = exported
     captioner = OnnxCaptioner(open_bundle(folder / "fp32"))
     other = OnnxCaptioner(open_bundle(folder / "fp32"))
-    encode = other.encode
-    other.encode = lambda batch: encode(batch[..., ::-1].copy())  # type: ignore[method-assign]
+    begin = other.begin
+    other.begin = lambda feeds: begin({"picture": feeds["picture"][..., ::-1].copy()})  # type: ignore[method-assign]
     assert compare(captioner, other, pictures(4, 1))["memory_error"] > LARGEST_MEMORY_ERROR
 
 

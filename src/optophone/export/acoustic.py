@@ -15,6 +15,7 @@ from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
 from optophone.core.vocabulary import Vocabulary
 from optophone.export.differences import largest_difference
+from optophone.export.import_facts import ImportFacts
 from optophone.export.onnx_graph import export_graph
 from optophone.export.quantize import quantize_embeddings, quantize_products, store_in_half
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
@@ -44,7 +45,7 @@ class TrainedAcoustic:
     model: Tacotron2
     vocabulary: Vocabulary
     mel: MelSpec
-    facts: TrainingFacts
+    facts: TrainingFacts | ImportFacts
 
 
 class EncoderGraph(nn.Module):
@@ -158,7 +159,10 @@ def _writer(trained: TrainedAcoustic, folder: Path) -> BundleWriter:
         kind="acoustic",
         cls="tacotron2",
         name=trained.facts.name,
-        configuration={**runtime_configuration(trained.model.config), "training": trained.facts.to_mapping()},
+        configuration={
+            **runtime_configuration(trained.model.config),
+            trained.facts.section: trained.facts.to_mapping(),
+        },
         vocabulary=trained.vocabulary,
         mel=trained.mel,
         data_manifest_hash=trained.facts.data_hash,

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 from optophone.core.bundle import Bundle, BundleWriter, open_bundle
 from optophone.core.configuration import to_mapping
-from optophone.core.picture import PictureSpec, prepare_picture
+from optophone.core.picture import PictureSpec
+from optophone.core.regions import RegionSpec
 from optophone.core.search import SearchConfig
 from optophone.core.vocabulary import Vocabulary
 from optophone.export.differences import largest_difference
+from optophone.export.import_facts import ImportFacts
 from optophone.export.onnx_graph import export_graph
 from optophone.export.quantize import quantize_convolutions, quantize_embeddings, quantize_products, store_in_half
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
-from optophone.models.captioners.captioner import Captioner
 from optophone.runtime.onnx_captioner import OnnxCaptioner
 
 LARGEST_DIFFERENCE = 1e-4  # of fp32 graphs, relative to the largest value where that is above 1
@@ -33,20 +34,31 @@ class TrainedCaptioner:
     """A captioner at the end of its training.
 
     Args:
-        model: encoder and decoder.
+        model: a `Captioner`; where it takes regions, the decoder alone.
         decoder: its name, which becomes the bundle's class.
         vocabulary: with start and end.
-        picture: what the encoder takes.
+        picture: what the encoder takes, or None for region features.
         search: how captions are searched for by default.
         facts: where it comes from.
+        regions: what region features it takes, or None for pictures.
     """
 
-    model: Captioner
+    model: nn.Module
     decoder: str
     vocabulary: Vocabulary
-    picture: PictureSpec
+    picture: PictureSpec | None
     search: SearchConfig
-    facts: TrainingFacts
+    facts: TrainingFacts | ImportFacts
+    regions: RegionSpec | None = None
+
+    def inputs(self, n_regions: int = 3) -> dict[str, Tensor]:
+        """The inputs of `begin` for two pictures, by name; of the second, a region is padding."""
+        if self.picture is not None:
+            return {"picture": torch.zeros(2, 3, self.picture.height, self.picture.width)}
+        assert self.regions is not None
+        mask = torch.ones(2, n_regions, dtype=torch.bool)
+        mask[1, -1] = False
+        return {"regions": torch.ones(2, n_regions, self.regions.dim), "regions_mask": mask}
 
     def exported_search(self) -> SearchConfig:
         """The search with the symbols forbidden that no caption may hold."""
@@ -57,29 +69,30 @@ class TrainedCaptioner:
 
 
 class EncoderGraph(nn.Module):
-    """Picture → memory and first state of the decoder, flat."""
+    """Picture, or regions and their mask, → memory and first state of the decoder, flat."""
 
-    def __init__(self, captioner: Captioner) -> None:
+    def __init__(self, captioner: nn.Module) -> None:
         super().__init__()
         self.captioner = captioner
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) → every tensor of `begin`."""
-        memory, state = self.captioner.begin(picture)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W), or (B, R, D) and (B, R), → every tensor of `begin`."""
+        memory, state = self.captioner.begin(*inputs)  # type: ignore[operator]
         return *memory, *state
 
 
 class StepGraph(nn.Module):
     """`Captioner.step` over flat tuples."""
 
-    def __init__(self, captioner: Captioner, n_memory: int) -> None:
+    def __init__(self, captioner: nn.Module, n_memory: int) -> None:
         super().__init__()
         self.captioner = captioner
         self.n_memory = n_memory
 
     def forward(self, ids: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         """(N,) symbols, memory and state → log_probs (N, V), attention (N, R), the next state."""
-        log_probs, attention, state = self.captioner.step(ids, rest[: self.n_memory], rest[self.n_memory :])
+        memory, state = rest[: self.n_memory], rest[self.n_memory :]
+        log_probs, attention, state = self.captioner.step(ids, memory, state)  # type: ignore[operator]
         return log_probs, attention, *state
 
 
@@ -96,8 +109,9 @@ def export_captioner(
         trained: what to export.
         folder: a scratch folder; the bundle is `folder / precision`.
         precision: "int8" has eight-bit convolutions and products and is compared with "fp32", which is made first.
-        calibration: pictures (H, W, 3) uint8 on which the ranges of eight-bit values are measured.
-        examples: other pictures, on which the graphs are compared.
+        calibration: pictures (H, W, 3) uint8 on which the ranges of eight-bit values are measured; not used for
+            captioners that take regions.
+        examples: other pictures, or regions (R, D) float32 of several pictures, on which the graphs are compared.
 
     Returns:
         what was measured, for the bundle's configuration.
@@ -108,9 +122,8 @@ def export_captioner(
     exact = folder / "fp32"
     with _writer(trained, exact) as writer:
         _export_graphs(trained, writer)
-    prepared = [prepare_picture(picture, trained.picture) for picture in examples]
     reference = OnnxCaptioner(open_bundle(exact))
-    difference = difference_from_torch(trained.model, reference, np.stack(prepared[:4]))
+    difference = difference_from_torch(trained.model, reference, examples[:4])
     if not difference <= LARGEST_DIFFERENCE:
         raise ExportError(f"{trained.facts.name}: the ONNX graphs differ from the model by {difference:.2g}.")
     measured: dict[str, Any] = {"precision": precision, "difference_from_torch": difference}
@@ -128,7 +141,12 @@ def export_captioner(
 
 
 def _writer(trained: TrainedCaptioner, folder: Path) -> BundleWriter:
-    configuration = {"search": to_mapping(trained.exported_search()), "training": trained.facts.to_mapping()}
+    configuration = {
+        "search": to_mapping(trained.exported_search()),
+        trained.facts.section: trained.facts.to_mapping(),
+    }
+    if trained.regions is not None:
+        configuration["regions"] = to_mapping(trained.regions)
     return BundleWriter(
         folder,
         kind="captioner",
@@ -144,39 +162,57 @@ def _writer(trained: TrainedCaptioner, folder: Path) -> BundleWriter:
 @torch.no_grad()
 def _export_graphs(trained: TrainedCaptioner, writer: BundleWriter) -> None:
     """Write encoder.onnx and step.onnx in float32."""
-    model, spec = trained.model.eval(), trained.picture
-    picture = torch.zeros(2, 3, spec.height, spec.width)
+    model: Any = trained.model.eval()
+    shown = trained.inputs()
     assert trained.vocabulary.start is not None
     ids = torch.full((2,), trained.vocabulary.start)
-    memory, state = model.begin(picture)
+    memory, state = model.begin(*shown.values())
     second = model.step(ids, memory, state)[2]  # a state that grows has something in it only now
     third = model.step(ids, memory, second)[2]
     memories = [f"memory.{i}" for i in range(len(memory))]
     states = [f"state.{i}" for i in range(len(state))]
     nexts = [f"next.{name}" for name in states]
-    growing: dict[str, dict[int, str]] = {name: {} for name in states}
-    for name, before, after in zip(states, second, third, strict=True):
-        grown = [axis for axis in range(before.ndim) if before.shape[axis] != after.shape[axis]]
-        growing[name] = dict.fromkeys(grown, f"{name}.length")
-    rows = {name: {0: "rows"} for name in ("picture", "ids", "log_probs", "attention", *memories, *states, *nexts)}
-    export_graph(EncoderGraph(model), writer.path("encoder.onnx"), {"picture": picture}, memories + states, rows)
+    names = (*shown, "ids", "log_probs", "attention", *memories, *states, *nexts)
+    rows = {name: {0: "rows"} for name in names}
+    if trained.regions is not None:
+        for name in ("regions", "regions_mask", "attention"):
+            rows[name][1] = "regions"
+        more = model.begin(*trained.inputs(n_regions=5).values())
+        for name, axes in _open_axes(memories + states, (*memory, *state), (*more[0], *more[1]), "regions").items():
+            rows[name] |= axes
+    export_graph(EncoderGraph(model), writer.path("encoder.onnx"), shown, memories + states, rows)
+    growing = _open_axes(states, second, third, "length")
     for name, following in zip(states, nexts, strict=True):
+        rows[following] |= rows[name] | {axis: f"next.{size}" for axis, size in growing[name].items()}
         rows[name] |= growing[name]
-        rows[following] |= {axis: f"next.{size}" for axis, size in growing[name].items()}
     inputs = dict(zip(["ids", *memories, *states], [ids, *memory, *second], strict=True))
     outputs = ["log_probs", "attention", *nexts]
     export_graph(StepGraph(model, len(memory)), writer.path("step.onnx"), inputs, outputs, rows)
+
+
+def _open_axes(
+    names: Sequence[str], smaller: Sequence[Tensor], larger: Sequence[Tensor], what: str
+) -> dict[str, dict[int, str]]:
+    """For each name, the axes along which its two tensors differ in size, with a name for that size."""
+    found = {}
+    for name, before, after in zip(names, smaller, larger, strict=True):
+        axes = [axis for axis in range(before.ndim) if before.shape[axis] != after.shape[axis]]
+        found[name] = dict.fromkeys(axes, f"{name}.{what}")
+    return found
 
 
 def _quantize(
     trained: TrainedCaptioner, exact: Bundle, writer: BundleWriter, calibration: Sequence[np.ndarray]
 ) -> None:
     """Write both graphs in eight bits."""
-    prepared = [prepare_picture(picture, trained.picture) for picture in calibration]
-    feeds = [{"picture": np.stack(prepared[i : i + _BATCH])} for i in range(0, len(prepared), _BATCH)]
     encoder, step = writer.path("encoder.onnx"), writer.path("step.onnx")
-    quantize_convolutions(exact.file("encoder.onnx"), encoder, feeds)
-    quantize_products(encoder, encoder)
+    if trained.picture is None:
+        quantize_products(exact.file("encoder.onnx"), encoder)
+    else:
+        captioner = OnnxCaptioner(exact)
+        feeds = [captioner.prepare(calibration[i : i + _BATCH]) for i in range(0, len(calibration), _BATCH)]
+        quantize_convolutions(exact.file("encoder.onnx"), encoder, feeds)
+        quantize_products(encoder, encoder)
     quantize_products(exact.file("step.onnx"), step)
     for path in (encoder, step):
         model = onnx.load(path)
@@ -186,16 +222,19 @@ def _quantize(
 
 
 @torch.no_grad()
-def difference_from_torch(model: Captioner, captioner: OnnxCaptioner, pictures: np.ndarray, n_steps: int = 6) -> float:
+def difference_from_torch(
+    model: Any, captioner: OnnxCaptioner, pictures: Sequence[np.ndarray], n_steps: int = 6
+) -> float:
     """Largest difference between graphs and model, relative to the largest value where that is above 1.
 
     Args:
-        pictures: (B, 3, H, W) as the encoder takes them.
+        pictures: each (H, W, 3) uint8, or the regions (R, D) of one.
         n_steps: how far the decoder is followed, along its own likeliest symbols.
     """
     model.eval()
-    memory, state = model.begin(torch.from_numpy(pictures))
-    onnx_memory, onnx_state = captioner.encode(pictures)
+    feeds = captioner.prepare(pictures)
+    memory, state = model.begin(*map(torch.from_numpy, feeds.values()))
+    onnx_memory, onnx_state = captioner.begin(feeds)
     worst = largest_difference((*onnx_memory, *onnx_state), (*memory, *state))
     assert captioner.start is not None
     ids = torch.full((len(pictures),), captioner.start)
@@ -212,22 +251,22 @@ def difference_from_torch(model: Captioner, captioner: OnnxCaptioner, pictures: 
 
 
 def compare(reference: OnnxCaptioner, other: OnnxCaptioner, examples: Sequence[np.ndarray]) -> dict[str, Any]:
-    """How far the captions of `other` are from those of `reference` on pictures (H, W, 3) uint8.
+    """How far the captions of `other` are from those of `reference` on pictures (H, W, 3) uint8, or regions (R, D).
 
     Returns:
         memory_error: relative (root mean square) error of the memory.
         score_error: mean absolute change of the log-probability of the symbols of the reference's captions.
         same_captions: share of pictures with the same caption.
     """
-    pictures = np.stack([prepare_picture(picture, reference.picture_spec) for picture in examples])
-    expected, found = reference.encode(pictures)[0], other.encode(pictures)[0]
+    feeds = reference.prepare(examples)
+    expected, found = reference.begin(feeds)[0], other.begin(feeds)[0]
     error = max(
         float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in zip(found, expected, strict=True) if b.any()
     )
     captions = [reference.caption(picture)[0] for picture in examples]
     same = [other.caption(picture)[0].ids == said.ids for picture, said in zip(examples, captions, strict=True)]
     changes = []
-    for picture, said in zip(pictures, captions, strict=True):
+    for picture, said in zip(examples, captions, strict=True):
         scores = symbol_scores(other, picture, said.ids)
         changes.extend(np.abs(scores - symbol_scores(reference, picture, said.ids)))
     return {
@@ -239,8 +278,8 @@ def compare(reference: OnnxCaptioner, other: OnnxCaptioner, examples: Sequence[n
 
 
 def symbol_scores(captioner: OnnxCaptioner, picture: np.ndarray, ids: Sequence[int]) -> np.ndarray:
-    """Log-probabilities (S + 1,) of the symbols of a known caption, end included, of one prepared picture."""
-    memory, state = captioner.encode(picture[None])
+    """Log-probabilities (S + 1,) of the symbols of a known caption, end included, of one picture or its regions."""
+    memory, state = captioner.begin(captioner.prepare([picture]))
     assert captioner.end is not None
     last, scores = captioner.start, []
     for symbol in (*ids, captioner.end):

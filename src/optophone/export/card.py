@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from optophone.core.bundle import BundleManifest
+from optophone.export.import_facts import REFERENCES
 
 _WHAT = {
     "captioner": "Describes a photograph in one English sentence.",
     "acoustic": "Reads English text aloud: characters to mel spectrogram.",
     "vocoder": "Turns a mel spectrogram into sound. It is an algorithm and has no weights.",
+    "encoder": "Looks at a photograph for a captioner that is imported or trained with it.",
     "system": "Looks at a photograph and speaks what is in it.",
 }
 _LIMITS = {
@@ -25,6 +27,10 @@ _LIMITS = {
     "vocoder": "It finds a phase that fits the magnitudes, which leaves a slight metallic ring.",
     "system": "See the cards of its parts. What it says is a guess with a stated confidence, not an observation.",
 }
+_IMPORTED_LIMITS = (
+    "What these weights can do, and what they must not be trusted with, is known to those who trained them; nothing was "
+    "measured here but that the graphs compute what the weights say."
+)
 _FIGURES = {
     "bleu_1": "BLEU-1 (0 to 100)",
     "bleu_2": "BLEU-2 (0 to 100)",
@@ -54,12 +60,14 @@ _COMPARISONS = {
 def write_card(manifest: BundleManifest) -> str:
     """The text of CARD.md, from the manifest alone."""
     sections = [f"# {manifest.name}", _WHAT.get(manifest.kind, f"A part of kind {manifest.kind}."), _facts(manifest)]
+    sections += _origin(manifest.configuration.get("imported"))
     sections += _training(manifest.configuration.get("training"))
     if manifest.metrics:
         sections += ["## Figures", _list(_FIGURES, manifest.metrics)]
     sections += _confidence(manifest.configuration)
     sections += _export(manifest.configuration.get("export"))
-    sections += ["## Limits", _LIMITS.get(manifest.kind, "Not stated.")]
+    imported = "imported" in manifest.configuration
+    sections += ["## Limits", _IMPORTED_LIMITS if imported else _LIMITS.get(manifest.kind, "Not stated.")]
     sections += ["## Licence", f"The bundle: {manifest.licence or 'not stated'}."]
     return "\n\n".join(sections) + "\n"
 
@@ -68,10 +76,24 @@ def _facts(manifest: BundleManifest) -> str:
     lines = [f"- kind: {manifest.kind}, class `{manifest.cls}`"]
     if manifest.picture is not None:
         lines.append(f"- pictures: {manifest.picture.width} × {manifest.picture.height} pixels")
+    regions = manifest.configuration.get("regions")
+    if regions:
+        lines.append(f"- region features instead of pictures: {regions['dim']} a region")
     if manifest.mel is not None:
         lines.append(f"- sound: {manifest.mel.sample_rate} Hz, {manifest.mel.n_mels} mel bands")
     lines += [f"- {kind}: `{place}/`" for kind, place in manifest.parts.items()]
     return "\n".join(lines)
+
+
+def _origin(facts: Mapping[str, Any] | None) -> list[str]:
+    if not facts:
+        return []
+    what = REFERENCES.get(facts["reference"], facts["reference"])
+    lines = [f"- imported from a checkpoint of {what}", f"- file: `{facts['file']}`, sha256 {facts['sha256']}"]
+    if "encoder" in facts:
+        lines.append(f"- picture encoder: `{facts['encoder']}`")
+    lines.append(f"- graphs compared with the weights on {facts['examples']}")
+    return ["## Origin", "\n".join(lines)]
 
 
 def _training(facts: Mapping[str, Any] | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from optophone.core.errors import OptophoneError
 
@@ -26,6 +26,7 @@ class TrainingFacts:
         steps: optimizer steps of the run.
     """
 
+    section: ClassVar[str] = "training"
     name: str
     data: str
     data_hash: str
@@ -34,6 +35,6 @@ class TrainingFacts:
     steps: int = 0
 
     def to_mapping(self) -> dict[str, Any]:
-        """For the bundle's configuration, under `training`."""
+        """For the bundle's configuration, under `section`."""
         options = {name: value for name, value in self.data_options.items() if name != "captions"}
         return {"data": self.data, "data_licence": self.data_licence, "data_options": options, "steps": self.steps}
