@@ -26,3 +26,19 @@ def mean_region(regions: Tensor, regions_mask: Tensor | None) -> Tensor:
         return regions.mean(1)
     weights = regions_mask.to(regions.dtype).unsqueeze(-1)
     return (regions * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def region_weights(regions: Tensor, regions_mask: Tensor | None) -> Tensor:
+    """What each region counts in a mean: 1 / n for the n valid ones of a picture, 0 for padding.
+
+    Args:
+        regions: (B, R, D).
+        regions_mask: (B, R) true where valid, or None when all are.
+
+    Returns:
+        (B, R) float32; all 0 for a picture without any valid region.
+    """
+    counted = regions.new_ones(regions.shape[:2]).float()
+    if regions_mask is not None:
+        counted = counted * regions_mask
+    return counted / counted.sum(1, keepdim=True).clamp(min=1)
