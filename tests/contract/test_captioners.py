@@ -14,6 +14,10 @@ from optophone.models.captioners import (
     ShowAttendTellConfig,
     TransformerCaptioner,
     TransformerCaptionerConfig,
+    XLan,
+    XLanConfig,
+    XTransformer,
+    XTransformerConfig,
 )
 from optophone.training.caption_loss import caption_cross_entropy
 
@@ -33,6 +37,19 @@ MEMBERS: dict[str, Callable[[], nn.Module]] = {
     "transformer, bare": lambda: TransformerCaptioner(
         TransformerCaptionerConfig(
             V, D, dim=16, n_heads=4, n_layers=1, n_encoder_layers=0, feed_forward_dim=32, tied_embeddings=False
+        )
+    ),
+    "x-lan": lambda: XLan(
+        XLanConfig(V, D, dim=16, n_heads=2, n_encoder_blocks=2, encoder_mid_dim=6, decoder_mid_dim=5)
+    ),
+    "x-lan, two blocks behind the LSTM, tied": lambda: XLan(
+        XLanConfig(
+            V, D, dim=16, n_heads=4, n_encoder_blocks=1, n_decoder_blocks=2, decoder_mid_dim=6, tied_embeddings=True
+        )
+    ),
+    "x-transformer": lambda: XTransformer(
+        XTransformerConfig(
+            V, D, dim=16, n_heads=2, n_encoder_layers=1, n_layers=2, feed_forward_dim=32, mid_dim=6, max_length=8
         )
     ),
 }

@@ -16,6 +16,10 @@ from optophone.models.captioners import (
     ShowAttendTellConfig,
     TransformerCaptioner,
     TransformerCaptionerConfig,
+    XLan,
+    XLanConfig,
+    XTransformer,
+    XTransformerConfig,
 )
 
 V, D, GRID = 11, 12, (2, 3)
@@ -26,6 +30,10 @@ MEMBERS: dict[str, Callable[[], nn.Module]] = {
     ),
     "transformer": lambda: TransformerCaptioner(
         TransformerCaptionerConfig(V, D, dim=16, n_heads=2, n_layers=2, feed_forward_dim=32, max_length=4, grid=GRID)
+    ),
+    "x-lan": lambda: XLan(XLanConfig(V, D, dim=16, n_heads=2, n_encoder_blocks=2, n_decoder_blocks=2)),
+    "x-transformer": lambda: XTransformer(
+        XTransformerConfig(V, D, dim=16, n_heads=2, n_encoder_layers=1, n_layers=2, feed_forward_dim=32, max_length=4)
     ),
 }
 

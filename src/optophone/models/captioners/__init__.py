@@ -4,6 +4,8 @@ from optophone.models.captioners.captioner import CaptionDecoder, Captioner, Has
 from optophone.models.captioners.output import CaptionerOutput
 from optophone.models.captioners.show_attend_tell import ShowAttendTell, ShowAttendTellConfig
 from optophone.models.captioners.transformer import TransformerCaptioner, TransformerCaptionerConfig
+from optophone.models.captioners.x_transformer import XTransformer, XTransformerConfig
+from optophone.models.captioners.xlan import XLan, XLanConfig
 
 __all__ = [
     "CaptionDecoder",
@@ -14,4 +16,8 @@ __all__ = [
     "ShowAttendTellConfig",
     "TransformerCaptioner",
     "TransformerCaptionerConfig",
+    "XLan",
+    "XLanConfig",
+    "XTransformer",
+    "XTransformerConfig",
 ]

@@ -10,6 +10,8 @@ from optophone.core.errors import ConfigurationError
 from optophone.models.captioners.captioner import Captioner
 from optophone.models.captioners.show_attend_tell import ShowAttendTell, ShowAttendTellConfig
 from optophone.models.captioners.transformer import TransformerCaptioner, TransformerCaptionerConfig
+from optophone.models.captioners.x_transformer import XTransformer, XTransformerConfig
+from optophone.models.captioners.xlan import XLan, XLanConfig
 from optophone.models.encoders.build import EncoderConfig, build_encoder
 
 
@@ -23,6 +25,8 @@ class Member(NamedTuple):
 FAMILY: dict[str, Member] = {
     "show-attend-tell": Member(ShowAttendTellConfig, ShowAttendTell),
     "transformer": Member(TransformerCaptionerConfig, TransformerCaptioner),
+    "x-lan": Member(XLanConfig, XLan),
+    "x-transformer": Member(XTransformerConfig, XTransformer),
 }
 
 
