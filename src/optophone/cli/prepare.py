@@ -1,7 +1,7 @@
 """`optophone prepare`: turn a downloaded data set into manifests and packed arrays to train on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 from click.core import ParameterSource
@@ -11,7 +11,7 @@ from optophone.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from optophone.data.manifest import Dataset
 
-DATASETS = ("flickr8k", "tiny-imagenet", "ljspeech", "spoken-captions")
+DATASETS = ("flickr8k", "tiny-imagenet", "ljspeech", "spoken-captions", "region-features")
 # The data set that each option belongs to.
 OPTION_OWNERS = {
     "size": "flickr8k",
@@ -20,6 +20,7 @@ OPTION_OWNERS = {
     "pitch": "spoken-captions",
     "margin": "spoken-captions",
     "jobs": "spoken-captions",
+    "precision": "region-features",
 }
 
 
@@ -33,6 +34,13 @@ OPTION_OWNERS = {
 @click.option("--pitch", default=50, show_default=True, help="spoken-captions: pitch of the voice, 0 to 99.")
 @click.option("--margin", default=50, show_default=True, help="spoken-captions: silence at both ends, ms.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="spoken-captions: processes.  [default: one a processor]")
+@click.option(
+    "--precision",
+    type=click.Choice(["float16", "float32"]),
+    default="float16",
+    show_default=True,
+    help="region-features: of the numbers.",
+)
 @click.pass_context
 def prepare(
     context: click.Context,
@@ -45,6 +53,7 @@ def prepare(
     pitch: int,
     margin: int,
     jobs: int | None,
+    precision: Literal["float16", "float32"],
 ) -> None:
     """Read DATASET in its official layout at SOURCE, write manifests and packed arrays to OUT.
 
@@ -54,6 +63,7 @@ def prepare(
       tiny-imagenet     64 × 64 pictures of 200 classes
       ljspeech          one voice reading, with text
       spoken-captions   every caption of a prepared flickr8k (SOURCE), said by espeak-ng
+      region-features   a bottom-up TSV, or a folder of .tsv, .npz or .npy files, of any pictures
 
     Nothing is downloaded. An interrupted run continues when it is started again; a finished one does nothing.
     """
@@ -64,6 +74,10 @@ def prepare(
         from optophone.data.prepare.spoken_captions import prepare_spoken_captions
 
         result = prepare_spoken_captions(source, out, EspeakConfig(voice, speed, pitch), margin_ms=margin, jobs=jobs)
+    elif dataset == "region-features":
+        from optophone.data.prepare.region_features import prepare_region_features
+
+        result = prepare_region_features(source, out, precision)
     else:
         result = _prepare_download(dataset, source, out, size)
     counts = ", ".join(f"{split.rows} {name}" for name, split in result.splits.items())

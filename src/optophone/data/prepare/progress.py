@@ -9,12 +9,12 @@ T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 5.0
 
 
-def show_progress(items: Iterable[T], total: int, label: str, start: int = 0) -> Iterator[T]:
+def show_progress(items: Iterable[T], total: int | None, label: str, start: int = 0) -> Iterator[T]:
     """Pass `items` through and tell the terminal how far they are.
 
     Args:
         items: what remains to be done.
-        total: how many there are with those done earlier.
+        total: how many there are with those done earlier; None where nobody knows.
         label: what is counted, for instance "train pictures".
         start: how many were done in an earlier run.
     """
@@ -29,10 +29,10 @@ def show_progress(items: Iterable[T], total: int, label: str, start: int = 0) ->
     yield from tqdm(items, total=total, desc=label, initial=start)
 
 
-def _plain_lines(items: Iterable[T], total: int, label: str, start: int) -> Iterator[T]:
+def _plain_lines(items: Iterable[T], total: int | None, label: str, start: int) -> Iterator[T]:
     said = time.monotonic()
     for n_done, item in enumerate(items, start=start):
         yield item
         if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
             said = time.monotonic()
-            print(f"{label}: {n_done + 1} of {total}", file=sys.stderr)
+            print(f"{label}: {n_done + 1}" + (f" of {total}" if total is not None else ""), file=sys.stderr)
