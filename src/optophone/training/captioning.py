@@ -34,6 +34,7 @@ from optophone.training.describing import describe
 from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
 from optophone.training.frozen_regions import compute_regions
 from optophone.training.optimization import OptimizerConfig
+from optophone.training.scheduled_sampling import ScheduledSamplingConfig, mix_inputs
 from optophone.training.self_critical import SelfCriticalConfig, SelfCriticalReward, sample_captions, self_critical_loss
 from optophone.training.weights import load_weights, save_weights
 
@@ -53,6 +54,7 @@ class CaptioningExperiment:
         frozen_views: 0 trains the encoder too; above, the encoder is frozen and looks once at this many views of each
             picture: as it is, mirrored, then random ones.
         attention_penalty: factor of the doubly stochastic penalty (Xu et al. 2015, equation 14).
+        scheduled_sampling: when and how often cross-entropy training reads the captioner's own symbols.
         self_critical: train by reward instead of cross-entropy; needs `captioner_weights`.
         search: of the validation, and the exported captioner's default.
     """
@@ -68,6 +70,7 @@ class CaptioningExperiment:
     frozen_views: int = 0
     label_smoothing: float = 0.0
     attention_penalty: float = 0.0
+    scheduled_sampling: ScheduledSamplingConfig | None = None
     self_critical: SelfCriticalConfig | None = None
     search: SearchConfig = field(default_factory=SearchConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -93,7 +96,11 @@ class CaptioningObjective:
         if self.reward is not None:
             return self._self_critical(model, batch, self.reward)
         regions = regions_of(model, batch.pictures)
-        output = model.decoder(regions, None, batch.inputs, self.experiment.data.captions_per_picture)
+        inputs = batch.inputs
+        if self.experiment.scheduled_sampling:
+            probability = self.experiment.scheduled_sampling.probability(step)
+            inputs = mix_inputs(model.decoder, regions, None, inputs, probability)
+        output = model.decoder(regions, None, inputs, self.experiment.data.captions_per_picture)
         loss = caption_cross_entropy(output.logits, batch.targets, self.vocabulary.pad, self.experiment.label_smoothing)
         terms = {"cross_entropy": loss}
         if self.experiment.attention_penalty:

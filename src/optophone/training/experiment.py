@@ -34,7 +34,8 @@ class TrainerConfig:
         save_every_s: seconds between checkpoints, which are written at the end of a segment.
         precision: "bf16-mixed" runs matrix products in bfloat16 where the processor has it.
         threads: of PyTorch; one thread a process is what two trainings on two cores want.
-        gradient_clip: largest norm of the gradient; 0 for none.
+        gradient_clip: largest gradient; 0 for none.
+        gradient_clip_by: whether that is the norm of all of it ("norm") or the size of every value ("value").
         average_decay: of the moving average of the weights that is validated and exported; 0 for none.
     """
 
@@ -47,6 +48,7 @@ class TrainerConfig:
     devices: int = 1
     threads: int = 1
     gradient_clip: float = 0.0
+    gradient_clip_by: Literal["norm", "value"] = "norm"
     average_decay: float = 0.0
     seed: int = 0
 
@@ -196,6 +198,7 @@ def _build_trainer(folder: Path, config: TrainerConfig) -> lightning.Trainer:
             devices=config.devices,
             precision=config.precision,
             gradient_clip_val=config.gradient_clip or None,
+            gradient_clip_algorithm=config.gradient_clip_by,
             logger=TensorBoardLogger(folder, name="", version="curves"),
             callbacks=[SegmentCheckpoint(folder, config.save_every_s)],
             check_val_every_n_epoch=config.validate_every,
