@@ -34,18 +34,8 @@ WAYS_OUT = {
 _WAY_OUT = "getattr(c['model'] if isinstance(c, dict) and 'model' in c else c, 'state_dict', lambda: c)()"
 # Modules that no checkpoint has a reason to call.
 _HOSTILE = {
-    "builtins",
-    "ctypes",
-    "importlib",
-    "nt",
-    "os",
-    "posix",
-    "pty",
-    "runpy",
-    "shutil",
-    "socket",
-    "subprocess",
-    "sys",
+    *("builtins", "codecs", "ctypes", "importlib", "io", "nt", "os", "pickle", "posix", "pty", "runpy", "shutil"),
+    *("socket", "subprocess", "sys", "webbrowser"),
 }
 # NumPy moved these between its versions; files name the old places.
 _NUMPY = (
@@ -135,10 +125,10 @@ def _read_pickle(path: Path, is_archive: bool, reference: str) -> Any:
             # Mapped files are read as they are needed; the format before PyTorch 1.6 cannot be mapped.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL ([\w.]+)|(?:class|function|type) <?'?([\w.]+)", str(error))
-        if named is None and "nsupported" not in str(error) and "egacy" not in str(error):
+        named = re.search(r"GLOBAL ([\w.]+)|class '([\w.]+)'", str(error))
+        if named is None:
             raise BundleError(f"{path}: {_unreadable()}") from None
-        raise BundleError(_refusal(path, reference, (named[1] or named[2]) if named else "")) from None
+        raise BundleError(_refusal(path, reference, named[1] or named[2])) from None
     except Exception:  # a stranger's bytes: the reader raises what it runs into
         raise BundleError(f"{path}: {_unreadable()}") from None
 
@@ -176,9 +166,8 @@ def _refusal(path: Path, reference: str, what: str) -> str:
     if what == "TorchScript":
         load = f"c = torch.jit.load('{source}', map_location='cpu')"
     save = f"torch.save({WAYS_OUT.get(reference, _WAY_OUT)}, '{plain}')"
-    held = f" ({what})" if what else ""
     return (
-        f"{path}: holds Python objects{held} beside tensors, and loading these could run any code. If you trust its "
+        f"{path}: holds Python objects ({what}) beside tensors, and loading these could run any code. If you trust its "
         f"source, make plain weights of it in the folder of the original's code, then import {plain}: python -c \""
         f'import torch; {load}; {save}"'
     )

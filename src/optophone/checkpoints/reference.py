@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 # Name of the reference: module beside this one and its function, imported when they are asked for.
 LOADERS = {
+    "xlan": "xlan:load_xlan",
     "sat": "sat:load_sat",
+    "resnet": "resnet:load_resnet",
     "tacotron2": "tacotron2:load_tacotron2",
 }
 

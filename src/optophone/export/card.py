@@ -28,7 +28,7 @@ _LIMITS = {
     "system": "See the cards of its parts. What it says is a guess with a stated confidence, not an observation.",
 }
 _IMPORTED_LIMITS = (
-    "What these weights can do, and what they must not be trusted with, is known to those who trained them; nothing was "
+    "What these weights can do, and what they must not be trusted with, those who trained them know; nothing was "
     "measured here but that the graphs compute what the weights say."
 )
 _FIGURES = {
