@@ -1,6 +1,7 @@
 """The caption metrics against pycocoevalcap itself on 200 pictures of Flickr8k."""
 
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from optophone.core.text import tokenize_caption
 from optophone.evaluation.bleu import bleu_scores, bleu_statistics
 from optophone.evaluation.captions import evaluate_captions
 from optophone.evaluation.cider import CiderD
+from optophone.evaluation.java import NotMeasuredError, coco_folder, run_java
+from optophone.evaluation.meteor import JAR, meteor_score, meteor_statistics
+from optophone.evaluation.ptb_tokenizer import tokenize_ptb
 from optophone.evaluation.rouge import rouge_l
 
 pytestmark = pytest.mark.shared_data
@@ -71,6 +75,35 @@ def test_rouge_l(tokens, joined):
     module = pytest.importorskip("pycocoevalcap.rouge.rouge", reason="pycocoevalcap is not installed")
     _, per_picture = module.Rouge().compute_score(*joined)
     np.testing.assert_allclose(rouge_l(*tokens), per_picture, atol=1e-9)
+
+
+def test_meteor(tokens):
+    """Our sums and formula are those of METEOR's own, for each caption and for the set; 40 pictures, as it is slow."""
+    scored, human = ([*some[:38], other, []] for some, other in zip(tokens, (tokens[1][38][0], None), strict=True))
+    human[38:] = tokens[1][38:40]
+    try:
+        figures = meteor_statistics(scored, human)
+        lines = " ||| ".join(["EVAL", *(" ".join(map(str, row)) for row in figures)]) + "\n"
+        arguments = ["-jar", str(coco_folder("meteor") / JAR), "-", "-", "-stdio", "-l", "en", "-norm"]
+        expected = [float(line) for line in run_java("METEOR", arguments, lines, timeout_s=600).split()]
+    except NotMeasuredError as error:
+        pytest.skip(str(error))
+    np.testing.assert_allclose([*meteor_score(figures), meteor_score(figures.sum(axis=0))], expected, atol=1e-9)
+    assert expected[38] == pytest.approx(1)  # a caption that is its own reference
+    assert expected[39] == 0  # no words
+
+
+def test_our_tokenizer_gives_the_words_of_the_penn_treebank_tokenizer(shared_dir: Path):
+    """All captions of Flickr8k: one in a thousand may differ, by a sign or an abbreviation's dot."""
+    file = shared_dir / "data/flickr8k/Flickr8k_text/Flickr8k.token.txt"
+    captions = [line.split("\t")[1] for line in file.read_text(encoding="utf-8").splitlines()]
+    try:
+        theirs = tokenize_ptb(captions)
+    except NotMeasuredError as error:
+        pytest.skip(str(error))
+    apart = [caption for caption, words in zip(captions, theirs, strict=True) if tokenize_caption(caption) != words]
+    assert len(apart) <= len(captions) / 1000 + 5
+    assert all(re.search(r"[#&()=]|\w[.']\w|\b(?:mr|jr|n|u|p)\b|cannot", caption, re.IGNORECASE) for caption in apart)
 
 
 def test_whole_evaluation_with_the_penn_treebank_tokenizer(captions):

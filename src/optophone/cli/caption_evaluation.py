@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from optophone.cli.caption_scoring import CaptionScoring, ScoringOptions, text_table
 from optophone.cli.options import SearchOptions
 from optophone.cli.progress import Progress
 from optophone.core.bundle import Bundle, open_bundle
 from optophone.core.errors import DataError
 from optophone.data.manifest import Row, read_dataset
-from optophone.evaluation.calibration import Calibration, as_good_as_people, calibrate
-from optophone.evaluation.captions import CaptionIntervals, CaptionScores, caption_intervals, evaluate_captions
-from optophone.evaluation.report import command_line, table, write_result
+from optophone.evaluation.calibration import Calibration, as_good_as_people, calibrate, logistic
+from optophone.evaluation.diversity import self_bleu
+from optophone.evaluation.report import command_line, write_result
 from optophone.export.results import content_hash
 from optophone.pipelines import Describer, Description
 from optophone.runtime.load import find_bundle, load_describer, open_part
-from optophone.runtime.onnx_captioner import OnnxCaptioner
+from optophone.runtime.onnx_captioner import ConfidenceConfig, OnnxCaptioner
 
 _MEANING = (
     "the caption agrees with people as well as three quarters of people's own captions do (CIDEr-D against the human"
@@ -38,34 +39,51 @@ class CaptionEvaluation:
         beam: sentences kept in the search; None as the bundle does.
         jobs: pictures at the same time.
         quiet: show no progress.
+        options: how captions are scored and shown.
+        variants: captions per picture; the best is scored, all tell how varied the captions of a picture are.
     """
 
     def __init__(
-        self, bundle: str, dataset: Path, split: str, limit: int | None, beam: int | None, jobs: int, quiet: bool
+        self,
+        bundle: str,
+        dataset: Path,
+        split: str,
+        limit: int | None,
+        beam: int | None,
+        jobs: int,
+        quiet: bool,
+        options: ScoringOptions | None = None,
+        variants: int = 1,
     ) -> None:
         self.part = part_of(bundle, "captioner")
         self.dataset, self.split = read_dataset(dataset), split
         self.rows = draw(self.dataset.rows(split), limit)
         if not all("captions" in row and "picture" in row for row in self.rows):
             raise DataError(f"{dataset}: {split} has no pictures with captions; prepare flickr8k first and give it.")
-        self.describer = _uncalibrated(load_describer(self.part.folder, threads=1))
+        self.describer = load_describer(self.part.folder, threads=1)
+        self.confidence = _take_confidence(self.describer)
         self.search = SearchOptions(beam=beam).apply(self.describer.search)
-        self.jobs, self.quiet = jobs, quiet
+        self.jobs, self.quiet, self.variants = jobs, quiet, variants
+        self.options = options or ScoringOptions()
 
     def run(self, shuffled: bool, with_calibration: bool, output: str | None) -> str:
-        """Describe, score, write `output` if given; returns the table."""
+        """Describe, score, write `output` and the page if asked for; returns the table."""
         described = self._describe()
-        hypotheses = {row["id"]: found.text for row, found in zip(self.rows, described, strict=True)}
+        hypotheses = {row["id"]: found[0].text for row, found in zip(self.rows, described, strict=True)}
         references = {row["id"]: row["captions"] for row in self.rows}
         if shuffled:
             references = exchanged(references)
-        scores, intervals = evaluate_captions(hypotheses, references), caption_intervals(hypotheses, references)
-        calibration = self._calibrate(hypotheses, references, described) if with_calibration else None
+        scoring = CaptionScoring(hypotheses, references, self.options, self.dataset, self._training_captions())
+        best = [found[0] for found in described]
+        calibration = self._calibrate(hypotheses, references, best) if with_calibration else None
+        among_variants = self._among_variants(described)
+        rows = [*scoring.rows(), *_further_rows(calibration, among_variants)]
         if output:
-            write_result(output, self._result(shuffled, scores, intervals, calibration, hypotheses))
-        return _table(scores, intervals, calibration)
+            write_result(output, self._result(shuffled, scoring, calibration, among_variants))
+        self._report(scoring, rows, best, shuffled)
+        return text_table(rows)
 
-    def _describe(self) -> list[Description]:
+    def _describe(self) -> list[list[Description]]:
         with Progress(len(self.rows), self.quiet) as progress, ThreadPoolExecutor(self.jobs) as executor:
             described = []
             for found in executor.map(self._describe_one, self.rows):
@@ -73,9 +91,20 @@ class CaptionEvaluation:
                 progress.advance()
         return described
 
-    def _describe_one(self, row: Row) -> Description:
+    def _describe_one(self, row: Row) -> list[Description]:
         path = self.dataset.path("picture", row)
-        return self.describer.caption(path, search=self.search, hedge=False)[0]
+        return self.describer.caption(path, variants=self.variants, search=self.search, hedge=False)
+
+    def _training_captions(self) -> list[str] | None:
+        """The captions of the data set's training split, unless that is what is evaluated."""
+        if "train" not in self.dataset.splits or self.split == "train":
+            return None
+        return [caption for row in self.dataset.rows("train") for caption in row.get("captions", ())]
+
+    def _among_variants(self, described: list[list[Description]]) -> float | None:
+        """Self-BLEU times 100 of the captions of each picture; None where one was asked for, or found."""
+        groups = [[variant.text.split() for variant in found] for found in described]
+        return 100 * self_bleu(groups) if any(len(group) > 1 for group in groups) else None
 
     def _calibrate(
         self, hypotheses: dict[str, str], references: dict[str, list[str]], described: list[Description]
@@ -88,10 +117,9 @@ class CaptionEvaluation:
     def _result(
         self,
         shuffled: bool,
-        scores: CaptionScores,
-        intervals: CaptionIntervals,
+        scoring: CaptionScoring,
         calibration: Calibration | None,
-        hypotheses: dict[str, str],
+        among_variants: float | None,
     ) -> dict[str, Any]:
         manifest = self.part.manifest
         return {
@@ -100,11 +128,32 @@ class CaptionEvaluation:
             "bundle": {"name": manifest.name, "class": manifest.cls, "content": content_hash(manifest)},
             "data": data_facts(self.dataset, self.split, len(self.rows)),
             "search": asdict(self.search),
-            "scores": asdict(scores),
-            "intervals": asdict(intervals),
+            **scoring.facts(),
+            "variants": {"asked": self.variants, "self_bleu": among_variants},
             "calibration": None if calibration is None else asdict(calibration),
-            "captions": hypotheses,
+            **scoring.figures(),
         }
+
+    def _report(
+        self, scoring: CaptionScoring, rows: list[tuple[str, str, str]], best: list[Description], shuffled: bool
+    ) -> None:
+        """The page, with the confidence as users see it."""
+        pictures = {row["id"]: self.dataset.path("picture", row) for row in self.rows}
+        confidences = {
+            row["id"]: self._shown_confidence(found.confidence) for row, found in zip(self.rows, best, strict=True)
+        }
+        title = f"Captions of {self.dataset.name} {self.split} by {self.part.manifest.name}"
+        facts = {"Command": command_line()}
+        if shuffled:
+            facts = {"Control": "each caption is compared with what people wrote of another picture", **facts}
+        scoring.write_report(title, facts, rows, pictures, confidences)
+
+    def _shown_confidence(self, confidence: float) -> float:
+        """What the bundle says of a caption whose uncalibrated confidence this is."""
+        if self.confidence is None:
+            return confidence
+        score = np.array([math.log(max(confidence, 1e-300))])
+        return float(logistic(score, self.confidence.slope, self.confidence.intercept)[0])
 
 
 def part_of(bundle: str, kind: str) -> Bundle:
@@ -138,26 +187,20 @@ def data_facts(dataset: Any, split: str, n_rows: int) -> dict[str, Any]:
     return {"name": dataset.name, "hash": dataset.hash(), "split": split, "rows": n_rows}
 
 
-def _uncalibrated(describer: Describer) -> Describer:
-    """With the raw score as confidence: exp of the mean log-probability per symbol."""
+def _take_confidence(describer: Describer) -> ConfidenceConfig | None:
+    """Take the calibration off, so that the confidence is exp of the mean log-probability per symbol; returns it."""
     assert isinstance(describer.captioner, OnnxCaptioner)
-    describer.captioner.confidence = None
-    return describer
+    taken, describer.captioner.confidence = describer.captioner.confidence, None
+    return taken
 
 
-def _table(scores: CaptionScores, intervals: CaptionIntervals, calibration: Calibration | None) -> str:
-    def between(ends: tuple[float, float]) -> str:
-        return f"{ends[0]:.1f} .. {ends[1]:.1f}"
-
-    rows = [("", "score", "95 % interval")]
-    rows += [(f"BLEU-{n}", f"{getattr(scores, f'bleu_{n}'):.1f}", "") for n in (1, 2, 3)]
-    rows += [("BLEU-4", f"{scores.bleu_4:.1f}", between(intervals.bleu_4))]
-    rows += [("ROUGE-L", f"{scores.rouge_l:.1f}", "")]
-    rows += [("CIDEr-D", f"{scores.cider_d:.1f}", between(intervals.cider_d))]
-    rows += [("pictures", f"{scores.n_pictures}", ""), ("different captions", f"{scores.n_distinct_captions}", "")]
-    rows += [("words used", f"{scores.vocabulary_used}", ""), ("words per caption", f"{scores.mean_length:.1f}", "")]
+def _further_rows(calibration: Calibration | None, among_variants: float | None) -> list[tuple[str, str, str]]:
+    """What only captions of a bundle are measured for."""
+    rows = []
+    if among_variants is not None:
+        rows += [("self-BLEU, one picture", f"{among_variants:.1f}", "")]
     if calibration is not None:
         rows += [("correct captions", f"{100 * calibration.share_correct:.1f} %", "")]
         rows += [("confidence off by", f"{100 * calibration.expected_calibration_error:.1f} %", "")]
         rows += [("right above wrong", f"{100 * calibration.discrimination:.1f} %", "")]
-    return table(rows)
+    return rows

@@ -1,8 +1,14 @@
 """`optophone evaluate`: figures for a bundle, as a table and as a file."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from optophone.cli.caption_scoring import ScoringOptions
 
 bundle_argument = click.argument("bundle", metavar="BUNDLE")
 dataset_argument = click.argument("dataset", metavar="DATASET", type=click.Path(exists=True, path_type=Path))
@@ -10,14 +16,65 @@ split_option = click.option("--split", default="dev", show_default=True, help="W
 output_option = click.option("-o", "--output", metavar="FILE.json", help="Write everything found to this file.")
 jobs_option = click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="At the same time.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+existing = click.Path(exists=True, path_type=Path)
 
 
 @click.group("evaluate")
 def evaluate() -> None:
-    """Score what a bundle says on a prepared data set.
+    """Score what a bundle says on a prepared data set, or captions from a file.
 
     BUNDLE is a folder or the name of an embedded bundle; what is scored is what is shipped.
     """
+
+
+def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare how captions are scored and shown, and hand it to the command as one `options`."""
+
+    @click.option(
+        "--tokenizer",
+        type=click.Choice(["words", "ptb"]),
+        default="words",
+        show_default=True,
+        help="Cut captions by our own tokenizer, or by that of the COCO evaluation, which needs Java.",
+    )
+    @click.option(
+        "--document-frequency",
+        metavar="NAME",
+        default="corpus",
+        show_default=True,
+        help="What CIDEr counts n-grams over: the references scored (corpus), a split of DATASET such as "
+        "train, a .npz file that was kept of one, or a COCO captions_*.json.",
+    )
+    @click.option("--java/--no-java", default=True, help="Also METEOR and SPICE, where what they need is there.")
+    @click.option(
+        "--report",
+        type=click.Path(path_type=Path),
+        metavar="FILE.html",
+        help="Write a page with pictures; a folder gets index.html.",
+    )
+    @click.option(
+        "--report-pictures",
+        type=click.IntRange(1, 1000),
+        default=12,
+        show_default=True,
+        metavar="N",
+        help="On the page: the N best, N worst and N random ones.",
+    )
+    @functools.wraps(command)
+    def gathered(
+        *,
+        tokenizer: str,
+        document_frequency: str,
+        java: bool,
+        report: Path | None,
+        report_pictures: int,
+        **others: Any,
+    ) -> Any:
+        from optophone.cli.caption_scoring import ScoringOptions
+
+        return command(options=ScoringOptions(tokenizer, document_frequency, java, report, report_pictures), **others)
+
+    return gathered
 
 
 @evaluate.command("captions")
@@ -32,6 +89,15 @@ def evaluate() -> None:
 )
 @click.option("--shuffled", is_flag=True, help="Control: score each caption against another picture's references.")
 @click.option("--calibrate", is_flag=True, help="Fit the confidence, for `optophone export --confidence`.")
+@click.option(
+    "--variants",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Captions per picture: the best is scored, all of them tell how varied they are.",
+)
+@scoring_options
 @output_option
 @jobs_option
 @quiet_option
@@ -43,6 +109,8 @@ def captions(
     beam: int | None,
     shuffled: bool,
     calibrate: bool,
+    variants: int,
+    options: "ScoringOptions",
     output: str | None,
     jobs: int,
     quiet: bool,
@@ -50,14 +118,69 @@ def captions(
     """Describe every picture of DATASET and compare with its human captions.
 
     \b
-    Example: optophone evaluate captions default data/flickr8k --calibrate -o results/dev.json
+    Examples:
+      optophone evaluate captions default data/flickr8k --calibrate -o results/dev.json
+      optophone evaluate captions default data/flickr8k --limit 100 --report dev.html
     """
     from optophone.cli.caption_evaluation import CaptionEvaluation
 
     if shuffled and calibrate:
         raise click.UsageError("--shuffled is a control; calibrate on the true references.")
-    evaluation = CaptionEvaluation(bundle, dataset, split, limit, beam, jobs, quiet)
+    evaluation = CaptionEvaluation(bundle, dataset, split, limit, beam, jobs, quiet, options, variants)
     click.echo(evaluation.run(shuffled, calibrate, output))
+
+
+@evaluate.command("caption-file")
+@click.argument("results", metavar="RESULTS", type=existing)
+@click.argument("references", metavar="REFERENCES", type=existing)
+@split_option
+@click.option("--partial", is_flag=True, help="Leave out pictures of REFERENCES that have no caption in RESULTS.")
+@click.option(
+    "--pictures",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="The pictures that COCO's file names, for the page.",
+)
+@scoring_options
+@output_option
+def caption_file(
+    results: Path,
+    references: Path,
+    split: str,
+    partial: bool,
+    pictures: Path | None,
+    options: "ScoringOptions",
+    output: str | None,
+) -> None:
+    """Score captions that anything has made.
+
+    RESULTS is a file as the COCO evaluation takes it, [{"image_id": 42, "caption": "a dog"}, ...]. REFERENCES is COCO's
+    captions_*.json, or the folder of a prepared data set, of which --split is taken.
+
+    \b
+    Example: optophone evaluate caption-file results.json captions_val2014.json --partial -o scores.json
+    """
+    from optophone.cli.caption_file_evaluation import CaptionFileEvaluation
+
+    evaluation = CaptionFileEvaluation(results, references, split, partial, pictures, options)
+    click.echo(evaluation.run(output))
+
+
+@evaluate.command("compare")
+@click.argument("first", metavar="FIRST.json", type=existing)
+@click.argument("second", metavar="SECOND.json", type=existing)
+@output_option
+def compare(first: Path, second: Path, output: str | None) -> None:
+    """Say how much SECOND is better than FIRST, and how sure that is.
+
+    Both are files that `optophone evaluate captions -o` or `caption-file -o` wrote, on the same pictures.
+
+    \b
+    Example: optophone evaluate compare before.json after.json
+    """
+    from optophone.cli.caption_file_evaluation import compare as compare_files
+
+    click.echo(compare_files(first, second, output))
 
 
 @evaluate.command("voice")

@@ -33,6 +33,21 @@ def bootstrap_interval(
 
     Source: Efron 1979; percentile method.
     """
+    tail = (1 - level) / 2
+    low, high = np.quantile(bootstrap_scores(per_picture, score, n_resamples, seed), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def bootstrap_scores(
+    per_picture: np.ndarray, score: Callable[[np.ndarray], np.ndarray], n_resamples: int = 1000, seed: int = 0
+) -> np.ndarray:
+    """(n_resamples,) scores over pictures drawn again; the arguments are those of `bootstrap_interval`.
+
+    The same seed draws the same pictures, so that figures of two systems side by side are compared picture by picture.
+
+    Raises:
+        DataError: no pictures.
+    """
     n_pictures = len(per_picture)
     if n_pictures == 0:
         raise DataError("No pictures to resample: there is no interval over nothing.")
@@ -42,9 +57,7 @@ def bootstrap_interval(
     for first in range(0, n_resamples, n_at_once):
         n = min(n_at_once, n_resamples - first)
         scores.append(score(_draw_counts(generator, n, n_pictures) @ per_picture))
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(scores), [tail, 1 - tail])
-    return float(low), float(high)
+    return np.concatenate(scores)
 
 
 def _draw_counts(generator: np.random.Generator, n: int, n_pictures: int) -> np.ndarray:

@@ -7,7 +7,8 @@ import numpy as np
 
 from optophone.core.errors import DataError
 from optophone.core.text import tokenize_caption
-from optophone.evaluation.cider import CiderD, document_frequency
+from optophone.evaluation.cider import CiderD
+from optophone.evaluation.document_frequency import document_frequency
 
 HUMAN_SHARE = 0.75  # of human captions that count as correct
 _RIDGE = 1e-3  # keeps the slope finite where the scores separate right from wrong altogether

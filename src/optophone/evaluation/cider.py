@@ -1,55 +1,26 @@
-"""CIDEr-D: agreement with references, counting most the n-grams that few pictures have.
+"""CIDEr-D and CIDEr: agreement with references, counting most the n-grams that few pictures have.
 
 `CiderD` keeps the references of a whole set as sorted arrays, so that it serves both to score a set once and as the
 reward of self-critical training, where it is called at every step.
 """
 
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from optophone.core.errors import DataError
+from optophone.evaluation.document_frequency import DocumentFrequency
 from optophone.evaluation.ngrams import (
     MAX_ORDER,
     NgramCounts,
     TokenIds,
     Tokens,
+    check_pairs,
     check_references,
     count_ngrams,
+    hash_ngrams,
+    sorted_distinct,
 )
-
-
-@dataclass(frozen=True)
-class DocumentFrequency:
-    """In how many pictures each n-gram comes.
-
-    Args:
-        n_pictures: how many pictures were counted.
-        counts: n-gram, a tuple of 1 to 4 tokens, to the number of pictures with it in any reference.
-    """
-
-    n_pictures: int
-    counts: Mapping[tuple[Hashable, ...], float]
-
-
-def document_frequency(references: Sequence[Sequence[Tokens]]) -> DocumentFrequency:
-    """Count in how many pictures of `references` each n-gram comes, to score other captions by it.
-
-    Raises:
-        DataError: no pictures, or a picture without references.
-    """
-    check_references(references)
-    counts: Counter[tuple[Hashable, ...]] = Counter()
-    for captions in references:
-        counts.update({ngram for caption in captions for ngram in _ngrams(caption)})
-    return DocumentFrequency(len(references), counts)
-
-
-def _ngrams(caption: Tokens) -> list[tuple[Hashable, ...]]:
-    tokens = tuple(caption)
-    return [tokens[i : i + n] for n in range(1, MAX_ORDER + 1) for i in range(len(tokens) - n + 1)]
 
 
 class CiderD:
@@ -65,6 +36,7 @@ class CiderD:
         references: Sequence[Sequence[Tokens]],
         frequency: DocumentFrequency | None = None,
         sigma: float = 6.0,
+        clip: bool = True,
     ) -> None:
         """Prepare the references.
 
@@ -72,13 +44,14 @@ class CiderD:
             references: for every picture at least one caption, as tokens of any hashable type. For self-critical
                 training on symbol ids let each end with the end symbol, as the captions to score must then too.
             frequency: how common each n-gram is; by default counted over `references`.
-            sigma: width of the length penalty, in tokens.
+            sigma: width of the length penalty, in tokens; infinite for none.
+            clip: count an n-gram of a caption no more often than the reference has it.
 
         Raises:
             DataError: no pictures, or a picture without references.
         """
         check_references(references)
-        self._sigma = sigma
+        self._sigma, self._clip = sigma, clip
         self._ids = TokenIds()
         self._n_references = np.array([len(captions) for captions in references])
         self._first_reference = np.cumsum(self._n_references) - self._n_references
@@ -102,7 +75,7 @@ class CiderD:
         """Sorted keys (U,), their inverse document frequency (U,), and that of an n-gram never seen."""
         keys, key_index = np.unique(ngrams.key, return_inverse=True)
         if frequency is None:
-            pairs = np.unique(picture[ngrams.caption] * len(keys) + key_index)
+            pairs = sorted_distinct(picture[ngrams.caption] * len(keys) + key_index)
             counts = np.bincount(pairs % len(keys), minlength=len(keys)).astype(np.float64)
         else:
             keys, counts = self._merge(keys, frequency)
@@ -113,14 +86,11 @@ class CiderD:
         """All keys of the references and of `frequency`, sorted, and the counts of the latter."""
         if frequency.n_pictures < 1:
             raise DataError("The document frequencies were counted over no pictures.")
-        flat, lengths = self._ids.flatten(list(frequency.counts))
-        parts = count_ngrams(flat, lengths)
-        is_whole = parts.order == lengths[parts.caption] - 1  # of an n-gram's own n-grams the longest is itself
-        table, named = parts.key[is_whole], parts.caption[is_whole]
-        merged = np.union1d(keys, table)
+        ids, _ = self._ids.flatten([frequency.tokens])
+        table = hash_ngrams(np.append(ids, -1)[frequency.ngrams])  # -1, after an n-gram's end, stays -1
+        merged = sorted_distinct(np.concatenate([keys, table]))
         counts = np.zeros(len(merged))
-        values = np.fromiter(frequency.counts.values(), np.float64, len(lengths))
-        counts[np.searchsorted(merged, table)] = values[named]
+        counts[np.searchsorted(merged, table)] = frequency.counts
         return merged, counts
 
     def score(self, captions: Sequence[Tokens], pictures: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
@@ -166,7 +136,7 @@ class CiderD:
         n_pairs = self._n_references[picture]
         pair = (np.cumsum(n_pairs) - n_pairs)[caption] + self._captions[match] - self._first_reference[picture[caption]]
         slots = pair * MAX_ORDER + ngrams.order[entry]
-        products = np.minimum(weights[entry], theirs) * theirs
+        products = (np.minimum(weights[entry], theirs) if self._clip else weights[entry]) * theirs
         summed = np.bincount(slots, products, n_pairs.sum() * MAX_ORDER)
         return summed.astype(np.float64).reshape(-1, MAX_ORDER)  # of nothing, bincount makes integers
 
@@ -184,6 +154,28 @@ class CiderD:
         penalty = np.exp(-(difference**2) / (2 * self._sigma**2))
         per_pair = cosines.mean(axis=1) * penalty
         return 10 * np.bincount(caption, per_pair, len(picture)) / n_pairs
+
+
+def plain_cider(
+    captions: Sequence[Tokens], references: Sequence[Sequence[Tokens]], frequency: DocumentFrequency | None = None
+) -> np.ndarray:
+    """CIDEr without the D: cosines of the weighted n-gram counts, neither clipped nor punished for length.
+
+    Args:
+        captions: one per picture, as tokens of any hashable type.
+        references: at least one per picture.
+        frequency: as for `CiderD`.
+
+    Returns:
+        (P,) float64, 0 to 10.
+
+    Raises:
+        DataError: no captions, or a picture without references.
+
+    Source: Vedantam et al. 2015, equations 1 to 3 with n = 1..4, without stemming, as their own implementation does it.
+    """
+    check_pairs(captions, references)
+    return CiderD(references, frequency, sigma=np.inf, clip=False).score(captions)
 
 
 def _norms(ngrams: NgramCounts, weights: np.ndarray, n_captions: int) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Result files: what was measured, with what, on what, where and by which command."""
 
+import contextlib
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +15,8 @@ from typing import Any
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import DataError
 
+# A list of numbers over several lines; it comes in no string, as there are no line breaks in JSON's strings.
+_BROKEN_NUMBERS = re.compile(r"\[\n\s*-?\d[^\[\]{}\"]*\n\s*\]")
 _PACKAGES = ("optophone", "numpy", "onnxruntime", "pillow", "pocketsphinx")
 
 
@@ -25,13 +29,15 @@ def write_result(path: str | Path, result: Mapping[str, Any]) -> None:
     path = Path(path)
     content = {"date": datetime.now(UTC).isoformat(timespec="seconds"), **result, "machine": machine()}
     text = json.dumps(to_mapping(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = _BROKEN_NUMBERS.sub(lambda match: f"[{' '.join(match[0][1:-1].split())}]", text)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise DataError(f"{path}: cannot write the result ({error.strerror}).") from None
 
 

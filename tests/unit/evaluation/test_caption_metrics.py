@@ -11,7 +11,8 @@ import pytest
 
 from optophone.core.errors import DataError
 from optophone.evaluation.bleu import bleu_scores, bleu_statistics
-from optophone.evaluation.cider import CiderD, DocumentFrequency, document_frequency
+from optophone.evaluation.cider import CiderD, plain_cider
+from optophone.evaluation.document_frequency import document_frequency
 from optophone.evaluation.rouge import rouge_l
 
 REFERENCE = json.loads((Path(__file__).parent / "caption_metrics.json").read_text())
@@ -116,12 +117,51 @@ def test_given_document_frequencies_replace_those_of_the_references():
 def test_common_ngrams_count_less():
     human = [[["a", "dog"]], [["a", "cat"]], [["a", "cow"]]]
     frequency = document_frequency(human)
-    assert frequency == DocumentFrequency(3, frequency.counts)
-    assert frequency.counts[("a",)] == 3
-    assert frequency.counts[("a", "dog")] == 1
+    assert frequency.n_pictures == 3
+    assert frequency.count(["a"]) == 3
+    assert frequency.count(["a", "dog"]) == 1
     a, dog = CiderD(human).score([["a"], ["dog"]], [0, 0])
     assert a == 0
     assert dog > 0
+
+
+def test_plain_cider_is_the_mean_of_cosines():
+    """Written out as the paper defines it: no clipping, no penalty on length."""
+    rarity = {gram: np.log(len(HUMAN) / len(having)) for gram, having in pictures_with_each_ngram().items()}
+
+    def vector(caption: list[str], n: int) -> dict[tuple[str, ...], float]:
+        grams = [tuple(caption[i : i + n]) for i in range(len(caption) - n + 1)]
+        return {gram: grams.count(gram) * rarity.get(gram, np.log(len(HUMAN))) for gram in grams}
+
+    def cosine(one: dict, other: dict) -> float:
+        norms = [sum(value**2 for value in some.values()) ** 0.5 for some in (one, other)]
+        return sum(one[gram] * other.get(gram, 0) for gram in one) / np.prod(norms) if all(norms) else 0.0
+
+    expected = [
+        10 * np.mean([cosine(vector(caption, n), vector(human, n)) for n in range(1, 5) for human in some])
+        for caption, some in zip(CAPTIONS, HUMAN, strict=True)
+    ]
+    np.testing.assert_allclose(plain_cider(CAPTIONS, HUMAN), expected, rtol=1e-9, atol=1e-12)
+    assert np.abs(plain_cider(CAPTIONS, HUMAN) - CiderD(HUMAN).score(CAPTIONS)).max() > 0.1
+
+
+def pictures_with_each_ngram() -> dict[tuple[str, ...], set[int]]:
+    having: dict[tuple[str, ...], set[int]] = {}
+    for i, some in enumerate(HUMAN):
+        for caption in some:
+            for n in range(1, 5):
+                for start in range(len(caption) - n + 1):
+                    having.setdefault(tuple(caption[start : start + n]), set()).add(i)
+    return having
+
+
+def test_only_plain_cider_rewards_repetition():
+    human = [[["a", "dog"]], [["a", "cat"]], [["a", "cow"]]]
+    repeated = [["dog", "dog", "dog", "dog"]]
+    # the words' cosine is 1, of pairs nothing fits: one of four orders; clipped, a quarter of that is left
+    assert CiderD(human, sigma=np.inf, clip=False).score(repeated, [0])[0] == pytest.approx(10 / 4)
+    assert CiderD(human, sigma=np.inf).score(repeated, [0])[0] == pytest.approx(10 / 4 / 4)
+    assert CiderD(human).score(repeated, [0])[0] == pytest.approx(10 / 4 / 4 * np.exp(-(2**2) / 72))
 
 
 def test_end_symbol_in_the_reward_prefers_captions_that_end():

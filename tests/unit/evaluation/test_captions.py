@@ -7,7 +7,7 @@ import pytest
 
 from optophone.core.errors import DataError
 from optophone.evaluation.bootstrap import bootstrap_interval
-from optophone.evaluation.captions import caption_intervals, evaluate_captions
+from optophone.evaluation.captions import evaluate_captions, score_captions
 
 REFERENCES = {
     "sea.jpg": ["A dog runs along the beach.", "The brown dog is running by the sea!"],
@@ -59,15 +59,47 @@ def test_intervals_hold_the_score_and_repeat():
     references = {f"{name}{i}": captions for i in range(40) for name, captions in REFERENCES.items()}
     hypotheses = {f"{name}{i}": caption for i in range(40) for name, caption in HYPOTHESES.items()}
     scores = evaluate_captions(hypotheses, references)
-    intervals = caption_intervals(hypotheses, references, n_resamples=300)
-    for low, score, high in (
-        (intervals.bleu_4[0], scores.bleu_4, intervals.bleu_4[1]),
-        (intervals.cider_d[0], scores.cider_d, intervals.cider_d[1]),
-    ):
+    scored = score_captions(hypotheses, references)
+    intervals = scored.intervals(n_resamples=300)
+    assert set(intervals) == {"bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider", "cider_d"}
+    for name, (low, high) in intervals.items():
+        score = getattr(scores, name)
         assert low < score < high
         assert high - low < score
-    assert caption_intervals(hypotheses, references, n_resamples=300) == intervals
-    assert caption_intervals(hypotheses, references, n_resamples=300, seed=1) != intervals
+    assert scored.intervals(n_resamples=300) == intervals
+    assert scored.intervals(n_resamples=300, seed=1) != intervals
+
+
+def test_scores_of_single_pictures():
+    scored = score_captions(HYPOTHESES, REFERENCES)
+    assert scored.pictures == tuple(HYPOTHESES)
+    by_picture = scored.picture_scores()
+    assert by_picture["bleu_1"] == pytest.approx([100, 100, 100 * 2 / 6])  # "a" and "the" of "a dog runs ... beach"
+    for name in ("rouge_l", "cider", "cider_d"):  # means over pictures
+        assert by_picture[name].mean() == pytest.approx(getattr(scored.scores, name))
+
+
+def test_what_was_not_measured_is_none_and_never_zero():
+    scored = score_captions(HYPOTHESES, REFERENCES)
+    assert scored.scores.meteor is None
+    assert scored.scores.spice is None
+    assert set(scored.not_measured) == {"meteor", "spice"}
+
+
+def test_what_java_needs_is_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "")
+    scored = score_captions(HYPOTHESES, REFERENCES, with_java=True)
+    assert scored.scores.meteor is None
+    for reason in scored.not_measured.values():
+        assert "Java 8 or newer" in reason or "pip install 'optophone[eval]'" in reason
+
+
+def test_another_tokenizer_and_training_captions_are_used():
+    letters = score_captions(HYPOTHESES, REFERENCES, tokenizer=lambda texts: [list(text) for text in texts])
+    assert letters.diversity.mean_length > 20
+    training = ["A dog runs along the beach!", "something else"]
+    assert score_captions(HYPOTHESES, REFERENCES, training=training).scores.seen_in_training == pytest.approx(2 / 3)
+    assert score_captions(HYPOTHESES, REFERENCES).scores.seen_in_training is None
 
 
 def test_interval_of_a_mean_is_about_two_standard_errors_each_way():
