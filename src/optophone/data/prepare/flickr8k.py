@@ -47,7 +47,7 @@ def prepare_flickr8k(source: str | Path, out: str | Path, size: int = 192) -> Da
     if finished:
         return finished
     folder = _picture_folder(source)
-    captions = _read_captions(source / TEXT_FOLDER / TOKEN_FILE)
+    captions = read_captions(source / TEXT_FOLDER / TOKEN_FILE)
     splits = {name: _rows(folder, captions, names) for name, names in _read_lists(source / TEXT_FOLDER).items()}
     for name, rows in splits.items():
         pictures = functools.partial(_pictures, folder, rows, size)
@@ -63,7 +63,7 @@ def _picture_folder(source: Path) -> Path:
     raise DataError(f"{source}: no Flickr8k here; expected the folders {PICTURE_FOLDERS[0]} and {TEXT_FOLDER}.")
 
 
-def _read_captions(path: Path) -> dict[str, list[str]]:
+def read_captions(path: Path) -> dict[str, list[str]]:
     """Picture name to its captions, from lines `NAME#NUMBER<tab>CAPTION`."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")

@@ -1,12 +1,13 @@
 """Pack pictures into one array per split: 55,000 small files are slow to write and slower to read at random."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from optophone.core.errors import PictureError
+from optophone.core.errors import DataError, PictureError
 from optophone.core.picture import PictureSpec, load_picture, resize_picture
 from optophone.data.manifest import write_atomically
 from optophone.data.prepare.progress import show_progress
@@ -25,6 +26,9 @@ def pack_pictures(path: Path, n_pictures: int, size: int, pictures: Callable[[in
         n_pictures: how many there will be.
         size: height and width in pixels.
         pictures: yields (size, size, 3) uint8 from the index it is given to the last one.
+
+    Raises:
+        DataError: the disk has no room for it.
     """
     if path.is_file():
         return
@@ -32,6 +36,7 @@ def pack_pictures(path: Path, n_pictures: int, size: int, pictures: Callable[[in
     counter = path.with_name(path.name + ".count")
     shape = (n_pictures, size, size, 3)
     n_done = _packed_so_far(partial, counter, shape)
+    _require_room(path, (n_pictures - n_done) * size * size * 3)
     array = np.lib.format.open_memmap(
         partial, mode="r+" if n_done else "w+", dtype=np.uint8, shape=None if n_done else shape
     )
@@ -47,6 +52,16 @@ def pack_pictures(path: Path, n_pictures: int, size: int, pictures: Callable[[in
     del array  # closes the file, which Windows demands before it is renamed
     os.replace(partial, path)
     counter.unlink(missing_ok=True)
+
+
+def _require_room(path: Path, n_bytes: int) -> None:
+    """Refuse to begin what the disk cannot hold: a mapped file on a full disk kills the process without a word."""
+    free = shutil.disk_usage(path.parent).free
+    if n_bytes > free:
+        raise DataError(
+            f"{path}: needs {n_bytes / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; make room, give another "
+            "folder, or a smaller --size."
+        )
 
 
 def square_picture(source: str | Path | bytes, size: int, where: str) -> np.ndarray:
