@@ -23,6 +23,7 @@ COMMANDS = {
     "speak": ("Use", "Describe photos aloud: a sound file for each."),
     "caption": ("Use", "Describe photos in words only."),
     "say": ("Use", "Speak a text with the voice alone."),
+    "features": ("Use", "Find objects in photos: region features for the captioners that read these."),
     "models": ("Use", "List the models that are there, with size and figures."),
     "prepare": ("Make", "Turn a data set into manifests to train on."),
     "train": ("Make", "Train a part from a YAML configuration; resumes by itself."),
@@ -35,6 +36,7 @@ EXTRAS = {
     "serve": ("fastapi", "uvicorn", "multipart", "python_multipart"),
     "eval": ("jiwer", "pocketsphinx", "pycocoevalcap"),
     "play": ("sounddevice",),
+    "adapters": ("transformers",),
 }
 
 
