@@ -9,9 +9,24 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from optophone.models.captioners import (
+    AdaptiveAttention,
+    AdaptiveAttentionConfig,
+    AttentionOnAttention,
+    AttentionOnAttentionConfig,
     Captioner,
+    HardAttendTell,
+    HardAttendTellConfig,
+    HasAuxiliaryLosses,
+    LookBackPredictForward,
+    LookBackPredictForwardConfig,
+    SemanticAttention,
+    SemanticAttentionConfig,
+    ShowAndTell,
+    ShowAndTellConfig,
     ShowAttendTell,
     ShowAttendTellConfig,
+    TopDown,
+    TopDownConfig,
     TransformerCaptioner,
     TransformerCaptionerConfig,
     XLan,
@@ -19,6 +34,7 @@ from optophone.models.captioners import (
     XTransformer,
     XTransformerConfig,
 )
+from optophone.models.captioners.build import FAMILY
 from optophone.training.caption_loss import caption_cross_entropy
 
 V, D, ROWS, COLUMNS = 11, 12, 2, 3
@@ -39,6 +55,33 @@ MEMBERS: dict[str, Callable[[], nn.Module]] = {
             V, D, dim=16, n_heads=4, n_layers=1, n_encoder_layers=0, feed_forward_dim=32, tied_embeddings=False
         )
     ),
+    "show-and-tell": lambda: ShowAndTell(ShowAndTellConfig(V, D, embedding_dim=16, hidden_dim=24)),
+    "show-and-tell, tied": lambda: ShowAndTell(ShowAndTellConfig(V, D, 16, 16, tied_embeddings=True)),
+    "show-and-tell, the picture at every step": lambda: ShowAndTell(
+        ShowAndTellConfig(V, D, 16, 14, picture_at_every_step=True, tied_embeddings=True)
+    ),
+    "hard-attend-tell": lambda: HardAttendTell(HardAttendTellConfig(V, D, 16, 10, 16)),
+    "hard-attend-tell, arg-max": lambda: HardAttendTell(
+        HardAttendTellConfig(V, D, 16, 10, 14, deep_output=True, expected_share=0.0, at_test="arg-max")
+    ),
+    "adaptive-attention": lambda: AdaptiveAttention(AdaptiveAttentionConfig(V, D, 14, 10, 16)),
+    "adaptive-attention, tied": lambda: AdaptiveAttention(
+        AdaptiveAttentionConfig(V, D, 16, 10, 16, tied_embeddings=True)
+    ),
+    "top-down": lambda: TopDown(TopDownConfig(V, D, 14, 10, 16)),
+    "attention-on-attention": lambda: AttentionOnAttention(
+        AttentionOnAttentionConfig(V, D, dim=16, n_heads=2, n_refining_layers=2)
+    ),
+    "attention-on-attention, not refined, tied": lambda: AttentionOnAttention(
+        AttentionOnAttentionConfig(V, D, dim=16, n_heads=4, n_refining_layers=0, tied_embeddings=True)
+    ),
+    "look-back-predict-forward": lambda: LookBackPredictForward(LookBackPredictForwardConfig(V, D, 14, 10, 16)),
+    "look-back-predict-forward, not mixed": lambda: LookBackPredictForward(
+        LookBackPredictForwardConfig(V, D, 16, 10, 16, tied_embeddings=True, forward_share=0.0)
+    ),
+    "semantic-attention": lambda: SemanticAttention(
+        SemanticAttentionConfig(V, D, dim=16, first_attribute=3, n_attributes=6, n_chosen=4, attention_penalty=0.1)
+    ),
     "x-lan": lambda: XLan(
         XLanConfig(V, D, dim=16, n_heads=2, n_encoder_blocks=2, encoder_mid_dim=6, decoder_mid_dim=5)
     ),
@@ -53,6 +96,10 @@ MEMBERS: dict[str, Callable[[], nn.Module]] = {
         )
     ),
 }
+
+
+def test_the_whole_family_is_here():
+    assert {name.split(",")[0] for name in MEMBERS} == set(FAMILY)
 
 
 @pytest.fixture(params=MEMBERS)
@@ -158,11 +205,33 @@ def test_gradient_reaches_every_parameter(decoder, regions, ids):
     decoder.train()
     output = decoder(regions.requires_grad_(), None, ids)
     weights = torch.randn(output.logits.shape, generator=torch.Generator().manual_seed(1))
-    (output.logits.log_softmax(-1) * weights).sum().backward()
+    loss = (output.logits.log_softmax(-1) * weights).sum()
+    if isinstance(decoder, HasAuxiliaryLosses):
+        loss = loss + sum(decoder.auxiliary_losses(output, ids.roll(-1, 1), ignored=0).values())
+    loss.backward()
     untouched = [n for n, p in decoder.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-7]
     assert not untouched
     assert regions.grad is not None
     assert regions.grad.abs().min(-1).values.max() > 0
+
+
+def test_losses_of_its_own_are_named_finite_scalars(decoder, regions):
+    if not isinstance(decoder, HasAuxiliaryLosses):
+        pytest.skip("cross-entropy alone")
+    decoder.train()
+    ids = torch.tensor([[1, 5, 6, 4], [1, 7, 0, 0], [1, 5, 8, 3]]).repeat_interleave(2, 0)
+    targets = torch.tensor([[5, 6, 4, 2], [7, 2, 0, 0], [5, 8, 3, 2]]).repeat_interleave(2, 0)
+    losses = decoder.auxiliary_losses(decoder(regions, None, ids, captions_per_picture=2), targets, 0)
+    assert losses
+    assert all(loss.shape == () and loss.isfinite() for loss in losses.values())
+    changed = ids.clone()
+    changed[2:4, 2:] = 9  # after a caption's end
+    torch.manual_seed(0)
+    losses = decoder.eval().auxiliary_losses(decoder(regions, None, ids, captions_per_picture=2), targets, 0)
+    again = decoder.auxiliary_losses(decoder(regions, None, changed, captions_per_picture=2), targets, 0)
+    assert losses.keys() == again.keys()
+    for name, loss in losses.items():
+        assert_near(again[name], loss)
 
 
 def test_overfits_one_batch(decoder, regions):

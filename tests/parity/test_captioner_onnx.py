@@ -11,9 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from optophone.models.captioners import (
+    AdaptiveAttention,
+    AdaptiveAttentionConfig,
+    AttentionOnAttention,
+    AttentionOnAttentionConfig,
     CaptionDecoder,
+    HardAttendTell,
+    HardAttendTellConfig,
+    LookBackPredictForward,
+    LookBackPredictForwardConfig,
+    SemanticAttention,
+    SemanticAttentionConfig,
+    ShowAndTell,
+    ShowAndTellConfig,
     ShowAttendTell,
     ShowAttendTellConfig,
+    TopDown,
+    TopDownConfig,
     TransformerCaptioner,
     TransformerCaptionerConfig,
     XLan,
@@ -21,6 +35,7 @@ from optophone.models.captioners import (
     XTransformer,
     XTransformerConfig,
 )
+from optophone.models.captioners.build import FAMILY
 
 V, D, GRID = 11, 12, (2, 3)
 MEMBERS: dict[str, Callable[[], nn.Module]] = {
@@ -30,6 +45,21 @@ MEMBERS: dict[str, Callable[[], nn.Module]] = {
     ),
     "transformer": lambda: TransformerCaptioner(
         TransformerCaptionerConfig(V, D, dim=16, n_heads=2, n_layers=2, feed_forward_dim=32, max_length=4, grid=GRID)
+    ),
+    "show-and-tell": lambda: ShowAndTell(ShowAndTellConfig(V, D, 16, 14)),
+    "show-and-tell, the picture at every step": lambda: ShowAndTell(
+        ShowAndTellConfig(V, D, 16, 14, picture_at_every_step=True)
+    ),
+    "hard-attend-tell": lambda: HardAttendTell(HardAttendTellConfig(V, D, 16, 10, 14)),
+    "hard-attend-tell, arg-max": lambda: HardAttendTell(HardAttendTellConfig(V, D, 16, 10, 14, at_test="arg-max")),
+    "adaptive-attention": lambda: AdaptiveAttention(AdaptiveAttentionConfig(V, D, 14, 10, 16)),
+    "top-down": lambda: TopDown(TopDownConfig(V, D, 14, 10, 16)),
+    "attention-on-attention": lambda: AttentionOnAttention(
+        AttentionOnAttentionConfig(V, D, dim=16, n_heads=2, n_refining_layers=2)
+    ),
+    "look-back-predict-forward": lambda: LookBackPredictForward(LookBackPredictForwardConfig(V, D, 14, 10, 16)),
+    "semantic-attention": lambda: SemanticAttention(
+        SemanticAttentionConfig(V, D, dim=16, first_attribute=3, n_attributes=6, n_chosen=4)
     ),
     "x-lan": lambda: XLan(XLanConfig(V, D, dim=16, n_heads=2, n_encoder_blocks=2, n_decoder_blocks=2)),
     "x-transformer": lambda: XTransformer(
@@ -85,6 +115,10 @@ def assert_near(found: list[np.ndarray], expected: tuple[Tensor, ...]) -> None:
     for mine, theirs in zip(found, expected, strict=True):
         assert mine.shape == theirs.shape
         np.testing.assert_allclose(mine, theirs.numpy(), atol=1e-5, rtol=1e-5)
+
+
+def test_the_whole_family_is_here() -> None:
+    assert {name.split(",")[0] for name in MEMBERS} == set(FAMILY)
 
 
 @pytest.mark.parametrize("member", MEMBERS)

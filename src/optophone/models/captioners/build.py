@@ -7,8 +7,15 @@ from torch import nn
 
 from optophone.core.configuration import from_mapping
 from optophone.core.errors import ConfigurationError
+from optophone.models.captioners.adaptive_attention import AdaptiveAttention, AdaptiveAttentionConfig
+from optophone.models.captioners.attention_on_attention import AttentionOnAttention, AttentionOnAttentionConfig
 from optophone.models.captioners.captioner import Captioner
+from optophone.models.captioners.hard_attend_tell import HardAttendTell, HardAttendTellConfig
+from optophone.models.captioners.look_back_predict_forward import LookBackPredictForward, LookBackPredictForwardConfig
+from optophone.models.captioners.semantic_attention import SemanticAttention, SemanticAttentionConfig
+from optophone.models.captioners.show_and_tell import ShowAndTell, ShowAndTellConfig
 from optophone.models.captioners.show_attend_tell import ShowAttendTell, ShowAttendTellConfig
+from optophone.models.captioners.top_down import TopDown, TopDownConfig
 from optophone.models.captioners.transformer import TransformerCaptioner, TransformerCaptionerConfig
 from optophone.models.captioners.x_transformer import XTransformer, XTransformerConfig
 from optophone.models.captioners.xlan import XLan, XLanConfig
@@ -23,6 +30,13 @@ class Member(NamedTuple):
 
 
 FAMILY: dict[str, Member] = {
+    "adaptive-attention": Member(AdaptiveAttentionConfig, AdaptiveAttention),
+    "attention-on-attention": Member(AttentionOnAttentionConfig, AttentionOnAttention),
+    "hard-attend-tell": Member(HardAttendTellConfig, HardAttendTell),
+    "look-back-predict-forward": Member(LookBackPredictForwardConfig, LookBackPredictForward),
+    "semantic-attention": Member(SemanticAttentionConfig, SemanticAttention),
+    "show-and-tell": Member(ShowAndTellConfig, ShowAndTell),
+    "top-down": Member(TopDownConfig, TopDown),
     "show-attend-tell": Member(ShowAttendTellConfig, ShowAttendTell),
     "transformer": Member(TransformerCaptionerConfig, TransformerCaptioner),
     "x-lan": Member(XLanConfig, XLan),

@@ -11,18 +11,22 @@ class MultiHeadAttention(nn.Module):
 
     Keys and values have no bias: softmax does not see the one, and the output's bias holds the other.
 
+    Args:
+        projected: what the heads find goes through a linear layer (W^O in the paper); False where the caller has one
+            of its own.
+
     Raises:
         ConfigurationError: dim is not a multiple of n_heads.
     """
 
-    def __init__(self, dim: int, n_heads: int) -> None:
+    def __init__(self, dim: int, n_heads: int, projected: bool = True) -> None:
         super().__init__()
         if dim % n_heads:
             raise ConfigurationError(f"dim {dim} is not a multiple of n_heads {n_heads}.")
         self.n_heads = n_heads
         self.query = nn.Linear(dim, dim)
         self.key_value = nn.Linear(dim, 2 * dim, bias=False)
-        self.output = nn.Linear(dim, dim)
+        self.output = nn.Linear(dim, dim) if projected else nn.Identity()
 
     def keys_values(self, x: Tensor) -> Tensor:
         """Keys and values (B, 2, K, D) of x (B, K, D)."""

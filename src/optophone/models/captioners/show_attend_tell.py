@@ -1,5 +1,6 @@
 """Show, Attend and Tell: an LSTM that looks at the regions softly before every symbol."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -7,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from optophone.core.errors import ConfigurationError
+from optophone.models.captioners.additive_attention import additive_scores, weighted_sum
+from optophone.models.captioners.lstm import LSTMState, lstm_step, unroll
 from optophone.models.captioners.output import CaptionerOutput
 from optophone.models.captioners.region_mask import mean_region, region_bias
+from optophone.models.captioners.symbols import initialize_symbols
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,12 @@ class ShowAttendTellMemory(NamedTuple):
     bias: Tensor
 
 
-class ShowAttendTellState(NamedTuple):
-    """The LSTM between two symbols: hidden and cell, both (N, H)."""
+ShowAttendTellState = LSTMState
 
-    hidden: Tensor
-    cell: Tensor
+
+def softly(attention: Tensor) -> Tensor:
+    """Regions weigh what the attention says."""
+    return attention
 
 
 class ShowAttendTell(nn.Module):
@@ -81,18 +86,11 @@ class ShowAttendTell(nn.Module):
             self.readout_from_context = nn.Linear(config.region_dim, readout_dim, bias=False)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(readout_dim, config.n_symbols)
-        self._initialize()
+        initialize_symbols(self.embedding, self.output, config.tied_embeddings)
 
     @staticmethod
     def _parts_from_hidden(config: ShowAttendTellConfig) -> tuple[int, int, int]:
         return config.attention_dim, config.region_dim, 4 * config.hidden_dim
-
-    def _initialize(self) -> None:
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-        nn.init.uniform_(self.output.weight, -0.1, 0.1)
-        nn.init.zeros_(self.output.bias)
-        if self.config.tied_embeddings:
-            self.output.weight = self.embedding.weight
 
     def forward(
         self, regions: Tensor, regions_mask: Tensor | None, ids: Tensor, captions_per_picture: int = 1
@@ -108,20 +106,29 @@ class ShowAttendTell(nn.Module):
         Returns:
             logits (B·C, S, V) and attention (B·C, S, R). Positions after a caption's end are to be ignored.
         """
-        memory, first = self.begin(regions, regions_mask)
-        state = ShowAttendTellState(*(x.repeat_interleave(captions_per_picture, 0) for x in first))
-        symbols = self.embedding(ids)
-        symbol_gates = self.gates_from_symbol(symbols)
-        hiddens, contexts, attentions = [], [], []
-        for gates in symbol_gates.unbind(1):
-            state, context, attention = self._advance(gates, memory, state)
-            hiddens.append(state.hidden)
-            contexts.append(context)
-            attentions.append(attention)
-        logits = self._logits(torch.stack(hiddens, 1), torch.stack(contexts, 1), symbols)
-        return CaptionerOutput(logits, torch.stack(attentions, 1))
+        return self.teach(regions, regions_mask, ids, captions_per_picture, softly)
 
-    def begin(self, regions: Tensor, regions_mask: Tensor | None) -> tuple[ShowAttendTellMemory, ShowAttendTellState]:
+    def teach(
+        self,
+        regions: Tensor,
+        regions_mask: Tensor | None,
+        ids: Tensor,
+        captions_per_picture: int,
+        choose: Callable[[Tensor], Tensor],
+    ) -> CaptionerOutput:
+        """As `forward`, with another use of the attention (B, C, R): `choose` turns it into what the regions weigh."""
+        memory, first = self.begin(regions, regions_mask)
+        symbols = self.embedding(ids)
+
+        def advance(gates: Tensor, state: LSTMState) -> tuple[LSTMState, tuple[Tensor, ...]]:
+            state, context, attention = self._advance(gates, memory, state, choose)
+            return state, (state.hidden, context, attention)
+
+        gates = self.gates_from_symbol(symbols)
+        hiddens, contexts, attentions = unroll(advance, gates, first, captions_per_picture)
+        return CaptionerOutput(self._logits(hiddens, contexts, symbols), attentions)
+
+    def begin(self, regions: Tensor, regions_mask: Tensor | None) -> tuple[ShowAttendTellMemory, LSTMState]:
         """Look at the pictures once, before the first symbol.
 
         Args:
@@ -134,51 +141,43 @@ class ShowAttendTell(nn.Module):
         regions = self.region_dropout(regions)
         hidden, cell = self.initial_state(mean_region(regions, regions_mask)).float().chunk(2, -1)
         memory = ShowAttendTellMemory(regions, self.region_keys(regions), region_bias(regions, regions_mask))
-        return memory, ShowAttendTellState(hidden, cell)
+        return memory, LSTMState(hidden, cell)
 
     def step(
-        self, ids: Tensor, memory: tuple[Tensor, ...], state: tuple[Tensor, ...]
-    ) -> tuple[Tensor, Tensor, ShowAttendTellState]:
+        self,
+        ids: Tensor,
+        memory: tuple[Tensor, ...],
+        state: tuple[Tensor, ...],
+        choose: Callable[[Tensor], Tensor] = softly,
+    ) -> tuple[Tensor, Tensor, LSTMState]:
         """One symbol further.
 
         Args:
             ids: (N,) the last symbols.
             memory: of `begin`, one row per row of `ids`.
             state: of `begin` or the step before.
+            choose: as in `teach`.
 
         Returns:
             log_probs (N, V) float32, attention (N, R), the next state.
         """
         symbols = self.embedding(ids)
         gates = self.gates_from_symbol(symbols)
-        following, context, attention = self._advance(gates, ShowAttendTellMemory(*memory), ShowAttendTellState(*state))
+        following, context, attention = self._advance(gates, ShowAttendTellMemory(*memory), LSTMState(*state), choose)
         logits = self._logits(following.hidden, context, symbols)
         return logits.float().log_softmax(-1), attention, following
 
     def _advance(
-        self, symbol_gates: Tensor, memory: ShowAttendTellMemory, state: ShowAttendTellState
-    ) -> tuple[ShowAttendTellState, Tensor, Tensor]:
+        self, symbol_gates: Tensor, memory: ShowAttendTellMemory, state: LSTMState, choose: Callable[[Tensor], Tensor]
+    ) -> tuple[LSTMState, Tensor, Tensor]:
         """Attend with the previous hidden state, then one LSTM step: the next state, context (N, D), attention."""
         parts = self.from_hidden(state.hidden)
         query, gate, hidden_gates = parts.split(self._parts_from_hidden(self.config), -1)
-        context, attention = self._attend(query, memory)
-        context = gate.sigmoid() * context
-        gates = (symbol_gates + hidden_gates + self.gates_from_context(context)).float()
-        enter, forget, candidate, leave = gates.chunk(4, -1)
-        cell = forget.sigmoid() * state.cell + enter.sigmoid() * candidate.tanh()
-        hidden = leave.sigmoid() * cell.tanh()
-        return ShowAttendTellState(hidden, cell), context, attention
-
-    def _attend(self, query: Tensor, memory: ShowAttendTellMemory) -> tuple[Tensor, Tensor]:
-        """Context (N, D) and attention (N, R) for query (N, A); N is a multiple of the pictures in memory."""
-        n_pictures, n_regions, attention_dim = memory.keys.shape
-        query = query.reshape(n_pictures, -1, 1, attention_dim)
-        compared = (memory.keys.unsqueeze(1) + query).relu_()
-        # A product with a vector, not a linear layer with one output: its gradient is far cheaper.
-        scores = (compared @ self.score.weight[0]).float() + memory.bias.unsqueeze(1)
+        scores = additive_scores(query, memory.keys, memory.bias, self.score.weight[0], torch.relu_)
         attention = scores.softmax(-1)
-        context = attention @ memory.regions
-        return context.reshape(-1, memory.regions.shape[-1]), attention.reshape(-1, n_regions)
+        context = gate.sigmoid() * weighted_sum(choose(attention), memory.regions)
+        gates = symbol_gates + hidden_gates + self.gates_from_context(context)
+        return lstm_step(gates, state.cell), context, attention.flatten(0, 1)
 
     def _logits(self, hidden: Tensor, context: Tensor, symbols: Tensor) -> Tensor:
         """Scores (..., V) from what was read: one product for all symbols when teacher-forced."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from optophone.core.errors import ConfigurationError
-from optophone.models.captioners.build import DecoderConfig, build_captioner, build_decoder
+from optophone.models.captioners.build import FAMILY, DecoderConfig, build_captioner, build_decoder
 from optophone.models.captioners.show_attend_tell import ShowAttendTell
 from optophone.models.captioners.transformer import TransformerCaptioner
 from optophone.models.encoders.residual_grid import ResidualGridConfig
@@ -44,7 +44,7 @@ def test_the_default_is_a_member() -> None:
 
 
 def test_unknown_decoders_are_named_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="'lstm' is not one of show-attend-tell, transformer"):
+    with pytest.raises(ConfigurationError, match=f"'lstm' is not one of {', '.join(FAMILY)}"):
         build_decoder(DecoderConfig("lstm"), 9, 5, (1, 1))
 
 
