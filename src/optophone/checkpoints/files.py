@@ -106,6 +106,9 @@ def state_dict_of(content: Mapping[str, Any], path: str | Path, part: str = "") 
     # Views may claim any size over a few bytes of storage.
     if sum(tensor.numel() * tensor.element_size() for tensor in checked.values()) > 4 * Path(path).stat().st_size:
         raise BundleError(f"{path}: its tensors claim more than the file holds.")
+    for name, tensor in checked.items():
+        if not tensor.isfinite().all():
+            raise BundleError(f"{path}: {name} holds values that are not finite; the file is damaged.")
     return checked
 
 

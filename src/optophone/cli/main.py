@@ -27,9 +27,12 @@ COMMANDS = {
     "models": ("Use", "List the models that are there, with size and figures."),
     "prepare": ("Make", "Turn a data set into manifests to train on."),
     "train": ("Make", "Train a part from a YAML configuration; resumes by itself."),
+    "import": ("Make", "Turn a public checkpoint into a bundle to use."),
     "export": ("Make", "Turn a training run into a bundle to use and share."),
     "evaluate": ("Make", "Score captions or speech, with a report."),
 }
+# The commands whose names Python keeps for itself: module and function.
+RENAMED = {"import": "import_checkpoint"}
 EXTRAS = {
     "train": ("torch", "lightning", "tensorboard", "matplotlib", "onnx", "onnxscript", "yaml", "safetensors", "tqdm"),
     "voices": ("espeakng_loader",),
@@ -51,7 +54,8 @@ class LazyGroup(click.Group):
         """The command of that name, imported now; None where there is none."""
         if cmd_name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"optophone.cli.{cmd_name}"), cmd_name)
+        name = RENAMED.get(cmd_name, cmd_name)
+        return getattr(importlib.import_module(f"optophone.cli.{name}"), name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a reader of our output who goes away ends it quietly, here before click makes that a 1."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from optophone.core.bundle import Bundle, BundleWriter, open_bundle
 from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
 from optophone.core.vocabulary import Vocabulary
-from optophone.export.differences import largest_difference
+from optophone.export.differences import largest_difference, worse
 from optophone.export.import_facts import ImportFacts
 from optophone.export.onnx_graph import export_graph
 from optophone.export.quantize import quantize_embeddings, quantize_products, store_in_half
@@ -110,7 +111,7 @@ def export_acoustic(
     with _writer(trained, exact) as writer:
         _export_graphs(trained, writer, examples[0])
     reference = OnnxAcoustic(open_bundle(exact))
-    difference = max(difference_from_torch(trained.model, reference, ids) for ids in examples[:2])
+    difference = reduce(worse, (difference_from_torch(trained.model, reference, ids) for ids in examples[:2]))
     if not difference <= LARGEST_DIFFERENCE:
         raise ExportError(f"{trained.facts.name}: the ONNX graphs differ from the model by {difference:.2g}.")
     measured: dict[str, Any] = {"precision": precision, "difference_from_torch": difference}
@@ -224,13 +225,13 @@ def difference_from_torch(model: Tacotron2, acoustic: OnnxAcoustic, ids: np.ndar
         found = acoustic.step_graph.run(feeds)
         own = [found[acoustic.output_index[name]] for name in ("frames", "stop_logits", "alignment")]
         following = [found[i] for i in acoustic.next_state_index]
-        worst = max(
+        worst = worse(
             worst, largest_difference([*own, *following], [step.frames, step.stop_logits, step.alignment, *step.state])
         )
         frame, state = step.frames[:, :, -1], step.state
         frames.append(step.frames)
     raw = torch.cat(frames, dim=2)
-    return max(worst, largest_difference([acoustic.refine(raw[0].numpy())], [model.postnet(raw)[0]]))
+    return worse(worst, largest_difference([acoustic.refine(raw[0].numpy())], [model.postnet(raw)[0]]))
 
 
 def compare(reference: OnnxAcoustic, other: OnnxAcoustic, examples: Sequence[np.ndarray]) -> dict[str, Any]:

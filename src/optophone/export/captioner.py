@@ -16,7 +16,7 @@ from optophone.core.picture import PictureSpec
 from optophone.core.regions import RegionSpec
 from optophone.core.search import SearchConfig
 from optophone.core.vocabulary import Vocabulary
-from optophone.export.differences import largest_difference
+from optophone.export.differences import largest_difference, worse
 from optophone.export.import_facts import ImportFacts
 from optophone.export.onnx_graph import export_graph
 from optophone.export.quantize import quantize_convolutions, quantize_embeddings, quantize_products, store_in_half
@@ -244,8 +244,8 @@ def difference_from_torch(
         assert captioner.attention_index is not None
         looked = found[captioner.attention_index]
         onnx_state = tuple(found[i] for i in captioner.next_state_index)
-        worst = max(worst, largest_difference((found[captioner.log_probs_index], looked), (log_probs, attention)))
-        worst = max(worst, largest_difference(onnx_state, state))
+        worst = worse(worst, largest_difference((found[captioner.log_probs_index], looked), (log_probs, attention)))
+        worst = worse(worst, largest_difference(onnx_state, state))
         ids = log_probs.argmax(1)
     return worst
 

@@ -147,6 +147,7 @@ def packed(path: Path) -> None:
     (lambda path: torch.save({"epoch": 3}, path), "no state dictionary found in it (it has: epoch)"),
     (lambda path: torch.save({"a": torch.ones(2), "epoch": 3}, path), "epoch is no tensor"),
     (lambda path: torch.save({"a": torch.ones(1).expand(10**6, 10**6)}, path), "claim more than the file holds"),
+    (lambda path: torch.save({"a": torch.tensor([1.0, torch.nan])}, path), "a holds values that are not finite"),
     (lambda path: torch.save({"a": torch.eye(3).to_sparse()}, path), "no state dictionary found"),
 ])  # fmt: skip
 def test_everything_else_is_one_line(tmp_path: Path, write: Any, says: str) -> None:

@@ -1,0 +1,276 @@
+"""The work of `optophone import`: a public checkpoint, with its vocabulary and perhaps an encoder, as a bundle."""
+
+import hashlib
+import json
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+from torch import nn
+
+from optophone.checkpoints import load_reference
+from optophone.checkpoints.files import read_checkpoint, state_dict_of
+from optophone.checkpoints.sat_encoder import GRID_SIDE, torchvision_names
+from optophone.checkpoints.vocabularies import check_size, read_reference_vocabulary
+from optophone.checkpoints.xlan import XLAN_SEARCH
+from optophone.core.bundle import open_bundle
+from optophone.core.errors import ConfigurationError
+from optophone.core.mel import MelSpec
+from optophone.core.picture import PictureSpec, load_picture
+from optophone.core.regions import RegionSpec, load_regions
+from optophone.core.search import SearchConfig
+from optophone.core.vocabulary import tacotron2_characters
+from optophone.export.acoustic import TrainedAcoustic, export_acoustic
+from optophone.export.captioner import TrainedCaptioner, export_captioner
+from optophone.export.encoder import TrainedEncoder, export_encoder, load_encoder
+from optophone.export.import_facts import ImportFacts
+from optophone.export.noise import noise_pictures, noise_regions, sentences
+from optophone.export.part import Additions, finish_part, is_bundle
+from optophone.export.training_facts import Precision
+from optophone.models.captioners.captioner import Captioner
+
+N_NOISE = 24
+N_EXAMPLES = 60
+N_CALIBRATION_PICTURES = 200
+_MAX_CONFIG_BYTES = 2**20
+# The options under which the original Tacotron 2 keeps the layout of its mel → ours.
+_MEL_OPTIONS = {
+    "sampling_rate": "sample_rate",
+    "filter_length": "n_fft",
+    "win_length": "win_length",
+    "hop_length": "hop_length",
+    "mel_fmin": "f_min",
+    "mel_fmax": "f_max",
+}
+
+
+class CaptionerFacts(NamedTuple):
+    """What is known of a reference besides its tensors.
+
+    Args:
+        decoder: its name in the family of captioners.
+        search: how captions were searched for.
+        picture: what its encoder is to take.
+        grid: rows and columns that its encoder averages to, or None for the encoder's own.
+    """
+
+    decoder: str
+    search: SearchConfig
+    picture: PictureSpec
+    grid: tuple[int, int] | None
+
+
+CAPTIONERS = {
+    "sat": CaptionerFacts(
+        "show-attend-tell", SearchConfig(beam_size=5, max_length=50), PictureSpec(256, 256), (GRID_SIDE, GRID_SIDE)
+    ),
+    "xlan": CaptionerFacts("x-lan", XLAN_SEARCH, PictureSpec(448, 448), None),
+}
+
+
+class ForeignRegionsWarning(UserWarning):
+    """A captioner gets another encoder than it was trained with."""
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """The options of `optophone import`, as its help page explains them."""
+
+    reference: str
+    checkpoint: Path
+    output: Path
+    vocabulary: Path | None = None
+    config: Path | None = None
+    encoder: Path | None = None
+    precision: Precision = "fp32"
+    examples: Path | None = None
+    name: str | None = None
+    licence: str = ""
+
+
+def run_import(options: ImportOptions) -> Iterator[str]:
+    """Write the bundle; lines to print.
+
+    Raises:
+        OptophoneError: a file that cannot be used, or parts that do not go together; nothing is written.
+    """
+    if options.reference in CAPTIONERS and options.vocabulary is None:
+        raise ConfigurationError(f"{options.reference} needs --vocabulary; see optophone import --help.")
+    content = read_checkpoint(options.checkpoint, options.reference)
+    with tempfile.TemporaryDirectory(prefix="optophone-import-") as scratch:
+        folder = Path(scratch)
+        if options.reference == "resnet":
+            measured, part = None, _import_encoder(options, content, folder / "encoder")
+        elif options.reference == "tacotron2":
+            measured, part = _import_voice(options, content, folder), folder / options.precision
+        else:
+            measured, part = _import_captioner(options, content, folder), folder / options.precision
+        finish_part(open_bundle(part), options.output, Additions(licence=options.licence), measured)
+    for key, value in (measured or {}).items():
+        yield f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+    n_bytes = sum(path.stat().st_size for path in options.output.iterdir())
+    yield f"{options.output}: written ({n_bytes / 1e6:.1f} MB)"
+
+
+def _import_encoder(options: ImportOptions, content: Mapping[str, Any], folder: Path) -> Path:
+    state = torchvision_names(state_dict_of(content, options.checkpoint, "encoder"))
+    model: Any = load_reference("resnet", state, read_options(options.config))
+    export_encoder(TrainedEncoder(model, PictureSpec(224, 224, fit="crop"), _facts(options)), folder)
+    return folder
+
+
+def _import_voice(options: ImportOptions, content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    config = read_options(options.config)
+    if config is None and isinstance(content.get("config"), Mapping):
+        config = dict(content["config"])
+    model: Any = load_reference("tacotron2", state_dict_of(content, options.checkpoint), config)
+    if options.vocabulary is not None:
+        vocabulary = read_reference_vocabulary("tacotron2", options.vocabulary)
+    else:
+        vocabulary = tacotron2_characters()
+    check_size(vocabulary, model.config.n_symbols, options.vocabulary or "the public Tacotron 2's vocabulary")
+    trained = TrainedAcoustic(model, vocabulary, mel_spec(config or {}, model.config.n_mels), _facts(options))
+    return export_acoustic(trained, folder, options.precision, sentences(vocabulary))
+
+
+def _import_captioner(options: ImportOptions, content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    assert options.vocabulary is not None
+    known = CAPTIONERS[options.reference]
+    vocabulary = read_reference_vocabulary(options.reference, options.vocabulary)
+    state = state_dict_of(content, options.checkpoint, "decoder")
+    decoder: Any = load_reference(options.reference, state, read_options(options.config))
+    check_size(vocabulary, decoder.config.n_symbols, options.vocabulary)
+    if vocabulary.start is None or vocabulary.end is None:
+        raise ConfigurationError(f"{options.vocabulary}: a captioner's vocabulary needs a start and an end.")
+    dim = decoder.config.region_dim
+    encoder = _encoder(options, content, known, dim)
+    facts = _facts(options, encoder is not None)
+    if encoder is None:
+        regions = RegionSpec(dim)
+        trained = TrainedCaptioner(decoder, known.decoder, vocabulary, None, known.search, facts, regions)
+        return export_captioner(trained, folder, options.precision, [], _region_examples(options, dim))
+    model = Captioner(encoder, decoder)
+    trained = TrainedCaptioner(model, known.decoder, vocabulary, known.picture, known.search, facts)
+    examples, calibration = _picture_examples(options, known.picture)
+    return export_captioner(trained, folder, options.precision, calibration, examples)
+
+
+def _encoder(options: ImportOptions, content: Mapping[str, Any], known: CaptionerFacts, dim: int) -> nn.Module | None:
+    """What sees for the captioner: the encoder that was asked for, or else the one in the same file, or None."""
+    side = {"encoded_image_size": known.grid[0]} if known.grid else None
+    path = options.encoder or options.checkpoint
+    if options.encoder is None:
+        if not isinstance(content.get("encoder"), Mapping):
+            return None
+        state = torchvision_names(state_dict_of(content, path, "encoder"))
+        model: Any = load_reference("resnet", state, side)
+    elif is_bundle(path):
+        model = load_encoder(open_bundle(path), known.grid)
+    else:
+        state = torchvision_names(state_dict_of(read_checkpoint(path, "resnet"), path, "encoder"))
+        model = load_reference("resnet", state, side)
+    if model.config.n_features != dim:
+        raise ConfigurationError(
+            f"{path}: gives {model.config.n_features} features a region, but {options.checkpoint} reads {dim}."
+        )
+    if options.reference == "xlan":
+        warnings.warn(
+            "the public X-LAN was trained on the regions of a detector; with a classifier's grid it describes far "
+            "worse, unless this checkpoint was trained on it",
+            ForeignRegionsWarning,
+            stacklevel=2,
+        )
+    return model
+
+
+def _region_examples(options: ImportOptions, dim: int) -> list[np.ndarray]:
+    if options.examples is None:
+        return noise_regions(N_NOISE, dim)
+    return [load_regions(path, dim) for path in _spread(_files(options.examples, (".npz", ".npy")), N_EXAMPLES)]
+
+
+def _picture_examples(options: ImportOptions, picture: PictureSpec) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Pictures to compare graphs on, and others to measure ranges on."""
+    if options.examples is None:
+        if options.precision == "int8":
+            raise ConfigurationError("int8 with an encoder needs --examples DIR: photos to measure its values on.")
+        return noise_pictures(4), []
+    files = _files(options.examples, (".jpg", ".jpeg", ".png", ".webp"))
+    chosen = _spread(files, N_CALIBRATION_PICTURES + N_EXAMPLES)
+    at_least = 3 * max(picture.height, picture.width)
+    pictures = [load_picture(path, at_least=at_least) for path in chosen]
+    if len(pictures) < 8:
+        return pictures, pictures
+    held_back = set(_spread(range(len(pictures)), min(N_EXAMPLES, len(pictures) // 4)))
+    return [pictures[i] for i in sorted(held_back)], [one for i, one in enumerate(pictures) if i not in held_back]
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    if not found:
+        raise ConfigurationError(f"{folder}: holds no examples ({', '.join(suffixes)}).")
+    return found
+
+
+def _spread(items: Sequence[Any], n: int) -> list[Any]:
+    """About `n` of `items`, evenly spread."""
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int))]
+
+
+def _facts(options: ImportOptions, has_encoder: bool = False) -> ImportFacts:
+    with open(options.checkpoint, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    encoder = ""
+    if has_encoder:
+        encoder = (options.encoder or options.checkpoint).name
+    examples = "noise" if options.reference in CAPTIONERS else "a few sentences"
+    return ImportFacts(
+        name=options.name or options.output.resolve().name,
+        reference=options.reference,
+        file=options.checkpoint.name,
+        sha256=digest,
+        encoder=encoder,
+        examples=examples if options.examples is None else "examples given by the user",
+    )
+
+
+def mel_spec(config: Mapping[str, Any], n_mels: int) -> MelSpec:
+    """The layout of the mel that a Tacotron 2 was trained on, of which its tensors tell nothing but the bands.
+
+    Raises:
+        ConfigurationError: values that no layout can have.
+    """
+    options = config.get("hparams", config)
+    chosen = {ours: options[name] for name, ours in _MEL_OPTIONS.items() if name in options}
+    if not all(isinstance(value, int | float) for value in chosen.values()):
+        raise ConfigurationError(f"the mel's options must be numbers, found {chosen}.")
+    return MelSpec(n_mels=n_mels, **chosen)
+
+
+def read_options(path: Path | None) -> dict[str, Any] | None:
+    """The original's options in a `.json` or YAML file; None for no file.
+
+    Raises:
+        ConfigurationError: missing, too large, or no mapping.
+    """
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: the options cannot be read ({error.strerror}).") from None
+    if len(content) > _MAX_CONFIG_BYTES:
+        raise ConfigurationError(f"{path}: too large for options.")
+    try:
+        options = json.loads(content) if path.suffix == ".json" else yaml.safe_load(content)
+    except (ValueError, RecursionError, yaml.YAMLError):
+        raise ConfigurationError(f"{path}: not valid {'JSON' if path.suffix == '.json' else 'YAML'}.") from None
+    if not isinstance(options, dict):
+        raise ConfigurationError(f"{path}: holds no options (a mapping is expected).")
+    return options
