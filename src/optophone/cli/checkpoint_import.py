@@ -5,7 +5,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,7 +143,9 @@ def _import_captioner(options: ImportOptions, content: Mapping[str, Any], folder
     known = CAPTIONERS[options.reference]
     vocabulary = read_reference_vocabulary(options.reference, options.vocabulary)
     state = state_dict_of(content, options.checkpoint, "decoder")
-    decoder: Any = load_reference(options.reference, state, read_options(options.config))
+    config = read_options(options.config)
+    decoder: Any = load_reference(options.reference, state, config)
+    search = replace(known.search, max_length=sequence_length(config or {}, known.search.max_length))
     check_size(vocabulary, decoder.config.n_symbols, options.vocabulary)
     if vocabulary.start is None or vocabulary.end is None:
         raise ConfigurationError(f"{options.vocabulary}: a captioner's vocabulary needs a start and an end.")
@@ -152,10 +154,10 @@ def _import_captioner(options: ImportOptions, content: Mapping[str, Any], folder
     facts = _facts(options, encoder is not None)
     if encoder is None:
         regions = RegionSpec(dim)
-        trained = TrainedCaptioner(decoder, known.decoder, vocabulary, None, known.search, facts, regions)
+        trained = TrainedCaptioner(decoder, known.decoder, vocabulary, None, search, facts, regions)
         return export_captioner(trained, folder, options.precision, [], _region_examples(options, dim))
     model = Captioner(encoder, decoder)
-    trained = TrainedCaptioner(model, known.decoder, vocabulary, known.picture, known.search, facts)
+    trained = TrainedCaptioner(model, known.decoder, vocabulary, known.picture, search, facts)
     examples, calibration = _picture_examples(options, known.picture)
     return export_captioner(trained, folder, options.precision, calibration, examples)
 
@@ -250,6 +252,16 @@ def mel_spec(config: Mapping[str, Any], n_mels: int) -> MelSpec:
     if not all(isinstance(value, int | float) for value in chosen.values()):
         raise ConfigurationError(f"the mel's options must be numbers, found {chosen}.")
     return MelSpec(n_mels=n_mels, **chosen)
+
+
+def sequence_length(config: Mapping[str, Any], published: int) -> int:
+    """The most symbols of a caption: X-LAN's `MODEL.SEQ_LEN`, or as published where the options do not say."""
+    whole = config.get("cfg", config)
+    model = whole.get("MODEL", whole)
+    length = model.get("SEQ_LEN", published) if isinstance(model, Mapping) else published
+    if not isinstance(length, int) or not 1 <= length <= 1000:
+        raise ConfigurationError(f"SEQ_LEN is {length!r}; the symbols of a caption are 1 to 1000.")
+    return length
 
 
 def read_options(path: Path | None) -> dict[str, Any] | None:
