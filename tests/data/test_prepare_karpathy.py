@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optophone.core.errors import DataError, PictureError
+from optophone.core.errors import ConfigurationError, DataError, PictureError
 from optophone.core.picture import PictureSpec, load_picture, resize_picture
 from optophone.data.manifest import read_dataset
 from optophone.data.prepare import packing
@@ -270,3 +270,33 @@ def test_an_unreadable_picture_and_a_full_disk_are_told(trees, tmp_path, monkeyp
     monkeypatch.setattr(packing.shutil, "disk_usage", lambda path: full)
     with pytest.raises(DataError, match=r"needs 0\.0 GB and the disk has 0\.0 GB free"):
         prepare(tmp_path / "other", size=8)
+
+
+def run_command(*arguments: Any) -> str:
+    from click.testing import CliRunner
+
+    from optophone.cli.prepare import prepare
+
+    result = CliRunner().invoke(prepare, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+@pytest.mark.parametrize("kind", ["coco", *LAYOUTS])
+def test_as_a_user_types_it(trees, tmp_path, kind):
+    _, source = prepare_any(kind, trees)
+    assert f"{kind} is ready (" in run_command(kind, source, tmp_path / "out", "--size", 8)
+    assert "nothing to do" in run_command(kind, source, tmp_path / "out", "--size", 8)
+    assert "is ready" in run_command(kind, source, tmp_path / "captions", "--features-only")
+    assert not list((tmp_path / "captions").glob("*.npy"))
+    with pytest.raises(ConfigurationError, match="--features-only packs no pictures"):
+        run_command(kind, source, tmp_path / "other", "--features-only", "--size", 8)
+
+
+def test_options_of_other_data_sets_are_refused(trees, tmp_path):
+    source = karpathy_coco(trees)
+    with pytest.raises(ConfigurationError, match="--year is an option of coco, not of coco-karpathy"):
+        run_command("coco-karpathy", source, tmp_path / "out", "--year", "2014")
+    with pytest.raises(ConfigurationError, match="--features-only is an option of coco-karpathy"):
+        run_command("ljspeech", source, tmp_path / "out", "--features-only")

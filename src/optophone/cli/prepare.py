@@ -11,16 +11,29 @@ from optophone.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from optophone.data.manifest import Dataset
 
-DATASETS = ("flickr8k", "tiny-imagenet", "ljspeech", "spoken-captions", "region-features")
-# The data set that each option belongs to.
-OPTION_OWNERS = {
-    "size": "flickr8k",
-    "voice": "spoken-captions",
-    "speed": "spoken-captions",
-    "pitch": "spoken-captions",
-    "margin": "spoken-captions",
-    "jobs": "spoken-captions",
-    "precision": "region-features",
+CAPTIONED = ("coco-karpathy", "flickr8k-karpathy", "flickr30k", "coco")
+DATASETS = (
+    "flickr8k",
+    "coco-karpathy",
+    "coco",
+    "flickr8k-karpathy",
+    "flickr30k",
+    "tiny-imagenet",
+    "ljspeech",
+    "spoken-captions",
+    "region-features",
+)
+# The data sets that each option belongs to.
+OPTION_OWNERS: dict[str, tuple[str, ...]] = {
+    "size": ("flickr8k", *CAPTIONED),
+    "features_only": CAPTIONED,
+    "year": ("coco",),
+    "voice": ("spoken-captions",),
+    "speed": ("spoken-captions",),
+    "pitch": ("spoken-captions",),
+    "margin": ("spoken-captions",),
+    "jobs": ("spoken-captions",),
+    "precision": ("region-features",),
 }
 
 
@@ -28,7 +41,9 @@ OPTION_OWNERS = {
 @click.argument("dataset", type=click.Choice(DATASETS), metavar="DATASET")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--size", default=192, show_default=True, help="flickr8k: side of the packed pictures, pixels.")
+@click.option("--size", default=192, show_default=True, help="coco, flickr…: side of the packed pictures, pixels.")
+@click.option("--features-only", is_flag=True, help="coco, flickr30k, …-karpathy: captions without their pictures.")
+@click.option("--year", type=click.Choice(["2014", "2017"]), help="coco: which captions.  [default: those there]")
 @click.option("--voice", default="en-us", show_default=True, help="spoken-captions: voice of espeak-ng.")
 @click.option("--speed", default=175, show_default=True, help="spoken-captions: words a minute.")
 @click.option("--pitch", default=50, show_default=True, help="spoken-captions: pitch of the voice, 0 to 99.")
@@ -48,6 +63,8 @@ def prepare(
     source: Path,
     out: Path,
     size: int,
+    features_only: bool,
+    year: str | None,
     voice: str,
     speed: int,
     pitch: int,
@@ -60,6 +77,10 @@ def prepare(
     \b
     DATASET is one of
       flickr8k          photographs with five captions each
+      flickr8k-karpathy the same in the splits of Karpathy's dataset_flickr8k.json
+      flickr30k         31,000 photographs, in the splits of dataset_flickr30k.json
+      coco-karpathy     123,000 photographs, in the splits of dataset_coco.json
+      coco              the same in COCO's own splits of 2014 or 2017
       tiny-imagenet     64 × 64 pictures of 200 classes
       ljspeech          one voice reading, with text
       spoken-captions   every caption of a prepared flickr8k (SOURCE), said by espeak-ng
@@ -79,14 +100,24 @@ def prepare(
 
         result = prepare_region_features(source, out, precision)
     else:
-        result = _prepare_download(dataset, source, out, size)
+        result = _prepare_download(dataset, source, out, size, features_only, year)
     counts = ", ".join(f"{split.rows} {name}" for name, split in result.splits.items())
     click.echo(
         f"{out}: {dataset} {'was prepared already, nothing to do' if finished_before else 'is ready'} ({counts})"
     )
 
 
-def _prepare_download(dataset: str, source: Path, out: Path, size: int) -> "Dataset":
+def _prepare_download(
+    dataset: str, source: Path, out: Path, size: int, features_only: bool, year: str | None
+) -> "Dataset":
+    if dataset == "coco":
+        from optophone.data.prepare.coco import prepare_coco
+
+        return prepare_coco(source, out, size, features_only, year)
+    if dataset in CAPTIONED:
+        from optophone.data.prepare.karpathy import prepare_karpathy
+
+        return prepare_karpathy(dataset, source, out, size, features_only)
     if dataset == "flickr8k":
         from optophone.data.prepare.flickr8k import prepare_flickr8k
 
@@ -102,9 +133,12 @@ def _prepare_download(dataset: str, source: Path, out: Path, size: int) -> "Data
 
 def _refuse_foreign_options(context: click.Context, dataset: str) -> None:
     """An option of another data set would be ignored silently, so it is an error."""
-    for name, owner in OPTION_OWNERS.items():
-        if owner != dataset and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise ConfigurationError(f"--{name} is an option of {owner}, not of {dataset}; leave it out.")
+    for name, owners in OPTION_OWNERS.items():
+        if dataset not in owners and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = name.replace("_", "-")
+            raise ConfigurationError(f"--{option} is an option of {', '.join(owners)}, not of {dataset}; leave it out.")
+    if context.params["features_only"] and context.get_parameter_source("size") is ParameterSource.COMMANDLINE:
+        raise ConfigurationError("--features-only packs no pictures, so --size has no meaning; leave one of them out.")
 
 
 command = prepare
