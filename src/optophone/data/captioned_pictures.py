@@ -25,6 +25,7 @@ class CaptionedPicturesConfig:
 
     Args:
         folder: a prepared caption data set.
+        regions: prepared region features that are read instead of the pictures, found by the pictures' ids.
         symbols: what a caption is written in.
         min_count: words that occur less often become the unknown symbol.
         max_symbols: longer captions are cut (without an end).
@@ -36,6 +37,7 @@ class CaptionedPicturesConfig:
     """
 
     folder: str
+    regions: str | None = None
     symbols: Literal["words", "characters"] = "words"
     min_count: int = 5
     max_symbols: int = 24
@@ -55,12 +57,14 @@ class CaptionBatch(NamedTuple):
         inputs: (B·C, S) symbols from start on, right-padded; the captions of a picture are adjacent.
         targets: (B·C, S) the symbols that follow, end included.
         indices: (B,) rows of the data set.
+        regions_mask: (B, R) true where there is a region; None for pictures, and for regions that are all there.
     """
 
     pictures: Tensor
     inputs: Tensor
     targets: Tensor
     indices: Tensor
+    regions_mask: Tensor | None = None
 
 
 def build_vocabulary(rows: Sequence[Row], config: CaptionedPicturesConfig) -> Vocabulary:
@@ -104,6 +108,18 @@ def pad_captions(captions: Sequence[Sequence[int]], vocabulary: Vocabulary, max_
     return inputs, targets
 
 
+def check_vocabulary(vocabulary: Vocabulary) -> None:
+    """Refuse a vocabulary whose padding would hide an end."""
+    if vocabulary.pad in (vocabulary.start, vocabulary.end):
+        raise ConfigurationError("Training by cross-entropy needs a padding symbol apart from start and end.")
+
+
+def draw_captions(captions: list[list[int]], wanted: int, rng: np.random.Generator) -> list[list[int]]:
+    """`wanted` captions of a picture: without repetition as long as there are enough."""
+    order = np.concatenate([rng.permutation(len(captions)) for _ in range(-(-wanted // len(captions)))])
+    return [captions[i] for i in order[:wanted]]
+
+
 class CaptionedPictures(Dataset):
     """Batches of augmented pictures, each with captions drawn for the step."""
 
@@ -114,8 +130,7 @@ class CaptionedPictures(Dataset):
         vocabulary: Vocabulary,
         config: CaptionedPicturesConfig,
     ) -> None:
-        if vocabulary.pad in (vocabulary.start, vocabulary.end):
-            raise ConfigurationError("Training by cross-entropy needs a padding symbol apart from start and end.")
+        check_vocabulary(vocabulary)
         self.pictures, self.captions = pictures, captions
         self.vocabulary, self.config = vocabulary, config
         self.spec = PictureSpec(config.size, config.size)
@@ -126,15 +141,10 @@ class CaptionedPictures(Dataset):
         indices = np.asarray(items.indices)
         size = max((first, size) for first, size in self.config.sizes if first <= items.step)[1]
         views = augment(as_batch(self.pictures[indices]), size, self.config.augmentation, rng)
-        chosen = [caption for i in indices for caption in self._draw(self.captions[i], rng)]
+        wanted = self.config.captions_per_picture
+        chosen = [caption for i in indices for caption in draw_captions(self.captions[i], wanted, rng)]
         inputs, targets = pad_captions(chosen, self.vocabulary, self.config.max_symbols)
         return CaptionBatch(normalize(views, self.spec), inputs, targets, torch.from_numpy(indices))
-
-    def _draw(self, captions: list[list[int]], rng: np.random.Generator) -> list[list[int]]:
-        """`captions_per_picture` of them: without repetition as long as there are enough."""
-        wanted = self.config.captions_per_picture
-        order = np.concatenate([rng.permutation(len(captions)) for _ in range(-(-wanted // len(captions)))])
-        return [captions[i] for i in order[:wanted]]
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -155,8 +165,10 @@ class KnownRegions(Dataset):
         rng = items.generator()
         indices = torch.tensor(items.indices)
         views = torch.from_numpy(rng.integers(len(self.regions), size=len(indices)))
-        chosen = [caption for i in items.indices for caption in self.source._draw(self.source.captions[i], rng)]
-        inputs, targets = pad_captions(chosen, self.source.vocabulary, self.source.config.max_symbols)
+        captions, config = self.source.captions, self.source.config
+        wanted = config.captions_per_picture
+        chosen = [caption for i in items.indices for caption in draw_captions(captions[i], wanted, rng)]
+        inputs, targets = pad_captions(chosen, self.source.vocabulary, config.max_symbols)
         return CaptionBatch(self.regions[views, indices].float(), inputs, targets, indices)
 
     def __len__(self) -> int:

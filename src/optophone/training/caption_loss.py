@@ -22,12 +22,14 @@ def caption_cross_entropy(logits: Tensor, targets: Tensor, ignored: int, label_s
     return F.cross_entropy(logits[counted].float(), targets[counted], label_smoothing=label_smoothing)
 
 
-def doubly_stochastic_penalty(attention: Tensor, counted: Tensor) -> Tensor:
+def doubly_stochastic_penalty(attention: Tensor, counted: Tensor, regions_mask: Tensor | None = None) -> Tensor:
     """How far each region's attention, summed over the caption, is from 1: the mean square over regions and captions.
 
     Args:
         attention: (B, S, R) weights over the regions per symbol.
         counted: (B, S) true where a symbol counts.
+        regions_mask: (P, R) true where there is a region, of the pictures whose B / P captions are adjacent; None where
+            every region is there.
 
     Returns:
         scalar. The paper sums over the regions (eq. 14); the mean keeps the same meaning for any number of them.
@@ -35,4 +37,7 @@ def doubly_stochastic_penalty(attention: Tensor, counted: Tensor) -> Tensor:
     Source: Xu et al. 2015, section 4.2.1, eq. 14.
     """
     received = (attention.float() * counted.unsqueeze(-1)).sum(1)
-    return (1 - received).square().mean()
+    missed = (1 - received).square()
+    if regions_mask is None:
+        return missed.mean()
+    return missed[regions_mask.repeat_interleave(len(missed) // len(regions_mask), 0)].mean()

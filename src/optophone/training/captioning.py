@@ -21,13 +21,16 @@ from optophone.data.captioned_pictures import (
     build_vocabulary,
     encode_captions,
 )
+from optophone.data.captioned_regions import CaptionedRegions, RegionBatch, RegionBatches
 from optophone.data.manifest import Dataset, Row, read_dataset
+from optophone.data.packed_regions import PackedRegions
 from optophone.data.pictures import as_batch, normalize, resized
 from optophone.data.steps import shuffled_plan
 from optophone.evaluation.captions import evaluate_captions
 from optophone.models.captioners.build import DecoderConfig, build_captioner
 from optophone.models.captioners.captioner import Captioner, HasAuxiliaryLosses
 from optophone.models.encoders.build import EncoderConfig
+from optophone.models.encoders.given_regions import GivenRegionsConfig
 from optophone.models.encoders.residual_grid import ResidualGridConfig
 from optophone.training.caption_loss import caption_cross_entropy, doubly_stochastic_penalty
 from optophone.training.describing import describe
@@ -47,7 +50,7 @@ class CaptioningExperiment:
 
     Args:
         encoder: options of the encoder that is meant by them: `widths` and `depths` of a residual grid, or `depth` of
-            a ResNet.
+            a ResNet; or `n_features` alone where `data.regions` are read instead of pictures.
         encoder_weights: safetensors of a pretrained encoder to start from.
         captioner_weights: safetensors of a whole captioner to start from.
         encoder_from: safetensors of a whole captioner whose encoder alone is taken.
@@ -99,12 +102,13 @@ class CaptioningObjective:
         inputs = batch.inputs
         if self.experiment.scheduled_sampling:
             probability = self.experiment.scheduled_sampling.probability(step)
-            inputs = mix_inputs(model.decoder, regions, None, inputs, probability)
-        output = model.decoder(regions, None, inputs, self.experiment.data.captions_per_picture)
+            inputs = mix_inputs(model.decoder, regions, batch.regions_mask, inputs, probability)
+        output = model.decoder(regions, batch.regions_mask, inputs, self.experiment.data.captions_per_picture)
         loss = caption_cross_entropy(output.logits, batch.targets, self.vocabulary.pad, self.experiment.label_smoothing)
         terms = {"cross_entropy": loss}
         if self.experiment.attention_penalty:
-            penalty = doubly_stochastic_penalty(output.attention, batch.targets != self.vocabulary.pad)
+            counted = batch.targets != self.vocabulary.pad
+            penalty = doubly_stochastic_penalty(output.attention, counted, batch.regions_mask)
             terms["attention_penalty"] = penalty
             loss = loss + self.experiment.attention_penalty * penalty
         if isinstance(model.decoder, HasAuxiliaryLosses):
@@ -121,18 +125,19 @@ class CaptioningObjective:
         Dropout stays off: the samples come from the network that is judged.
         """
         model.eval()
-        regions = regions_of(model, batch.pictures)
+        regions, mask = regions_of(model, batch.pictures), batch.regions_mask
         longest = self.experiment.data.max_symbols
-        sampled = sample_captions(model.decoder, regions, self.vocabulary, reward.config, longest)
+        sampled = sample_captions(model.decoder, regions, self.vocabulary, reward.config, longest, mask)
         rewards = reward.score(sampled, batch.indices)
         temperature = reward.config.temperature
-        loss = self_critical_loss(model.decoder, regions, sampled, rewards, self.vocabulary, temperature)
+        loss = self_critical_loss(model.decoder, regions, sampled, rewards, self.vocabulary, temperature, mask)
         return loss, {"loss": loss, "reward": rewards.mean()}
 
-    def validate(self, model: Any, batch: Tensor) -> None:
-        """Captions of a batch of development pictures (B, 3, H, W)."""
-        found = describe(model.decoder, model.encoder(batch), self.vocabulary, self.experiment.search)
-        for picture, (best, *_) in zip(batch, found, strict=True):
+    def validate(self, model: Any, batch: Tensor | RegionBatch) -> None:
+        """Captions of a batch of development pictures (B, 3, H, W), or of their regions."""
+        shown, mask = batch if isinstance(batch, RegionBatch) else (batch, None)
+        found = describe(model.decoder, model.encoder(shown), self.vocabulary, self.experiment.search, mask)
+        for picture, (best, *_) in zip(shown, found, strict=True):
             text = self.vocabulary.decode(best.ids)
             self.captions.append(text)
             if len(self.looks) < 4 and best.attention is not None:
@@ -152,7 +157,7 @@ class CaptioningObjective:
         looks, self.looks = self.looks, []
         writer.add_text("dev/captions", "\n\n".join(text for _, text, _ in looks), step)
         for i, (picture, _, attention) in enumerate(looks):
-            if len(attention):  # an untrained captioner may say nothing
+            if len(attention) and picture.ndim == 3:  # an untrained captioner may say nothing; regions cannot be drawn
                 writer.add_image(f"dev/attention_{i}", attention_strip(picture, attention), step)
 
 
@@ -187,6 +192,27 @@ def dev_pictures(dataset: Dataset, config: CaptionedPicturesConfig) -> list[Tens
     return [normalize(as_batch(chunk), spec) for chunk in chunks]
 
 
+def read_regions(experiment: CaptioningExperiment) -> PackedRegions | None:
+    """The region features that are read instead of pictures; None where pictures are.
+
+    Raises:
+        ConfigurationError: data and encoder contradict each other.
+    """
+    given, folder = isinstance(experiment.encoder, GivenRegionsConfig), experiment.data.regions
+    if given != (folder is not None):
+        raise ConfigurationError("data.regions and an encoder of n_features alone need each other; give both or none.")
+    if folder is None:
+        return None
+    if experiment.frozen_views:
+        raise ConfigurationError("frozen_views: data.regions are there already; leave it at 0.")
+    regions = PackedRegions(read_dataset(folder))
+    if regions.dim != experiment.encoder.n_features:
+        raise ConfigurationError(
+            f"encoder.n_features is {experiment.encoder.n_features}, the regions in {folder} have {regions.dim}."
+        )
+    return regions
+
+
 def build_model(experiment: CaptioningExperiment, vocabulary: Vocabulary) -> Captioner:
     """The captioner with the weights it starts from."""
     torch.manual_seed(experiment.trainer.seed)
@@ -200,27 +226,47 @@ def build_model(experiment: CaptioningExperiment, vocabulary: Vocabulary) -> Cap
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def shown_pictures(
+    experiment: CaptioningExperiment,
+    dataset: Dataset,
+    captions: list[list[list[int]]],
+    vocabulary: Vocabulary,
+    model: Captioner,
+    cache: Path,
+) -> CaptionedPictures | KnownRegions:
+    """The training pictures; or, with `frozen_views`, what the encoder, which is frozen, sees in them."""
+    source = CaptionedPictures(dataset.array("train", "pictures"), captions, vocabulary, experiment.data)
+    if not experiment.frozen_views:
+        return source
+    torch.set_num_threads(experiment.trainer.threads)
+    regions = compute_regions(model.encoder, source, experiment.frozen_views, cache)
+    model.encoder.requires_grad_(False)
+    return KnownRegions(regions, source)
+
+
 def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
     """Train the captioner; writes `vocabulary.json` and `captioner.safetensors` into `folder`."""
     if experiment.self_critical and not experiment.captioner_weights:
         raise ConfigurationError("self_critical: needs captioner_weights to start from; train by cross-entropy first.")
+    regions = read_regions(experiment)
     dataset = read_dataset(experiment.data.folder)
     rows = dataset.rows("train")
     vocabulary = build_vocabulary(rows, experiment.data)
     vocabulary.save(folder / "vocabulary.json")
     captions = encode_captions(rows, vocabulary)
     model = build_model(experiment, vocabulary)
-    source = CaptionedPictures(dataset.array("train", "pictures"), captions, vocabulary, experiment.data)
-    training_set: CaptionedPictures | KnownRegions = source
-    if experiment.frozen_views:
-        torch.set_num_threads(experiment.trainer.threads)
-        regions = compute_regions(model.encoder, source, experiment.frozen_views, folder.parent / "regions")
-        training_set = KnownRegions(regions, source)
-        model.encoder.requires_grad_(False)
+    training_set: CaptionedPictures | KnownRegions | CaptionedRegions
+    dev: DataLoader
+    if regions is not None:
+        training_set = CaptionedRegions(regions, regions.ids_of(rows), captions, vocabulary, experiment.data)
+        dev_rows = dataset.rows("dev")[: experiment.data.dev_limit or None]
+        dev = DataLoader(RegionBatches(regions, regions.ids_of(dev_rows)), batch_size=None)
+    else:
+        training_set = shown_pictures(experiment, dataset, captions, vocabulary, model, folder.parent / "regions")
+        dev = DataLoader(dev_pictures(dataset, experiment.data), batch_size=None)  # type: ignore[arg-type]
     reward = SelfCriticalReward(captions, experiment.self_critical) if experiment.self_critical else None
     objective = CaptioningObjective(experiment, vocabulary, dataset.rows("dev"), reward)
     training = Training(model, objective, experiment.optimizer, experiment.trainer)
     plan = shuffled_plan(len(rows), experiment.data.batch_size, experiment.trainer.seed)
-    dev: DataLoader = DataLoader(dev_pictures(dataset, experiment.data), batch_size=None)  # type: ignore[arg-type]
     fit(training, training_loader(training_set, plan, experiment.trainer), dev, folder, experiment.trainer)
     save_weights(training.best_model, folder / WEIGHTS)

@@ -12,7 +12,11 @@ from optophone.core.vocabulary import Vocabulary
 
 @torch.no_grad()
 def describe(
-    decoder: nn.Module, regions: Tensor, vocabulary: Vocabulary, config: SearchConfig
+    decoder: nn.Module,
+    regions: Tensor,
+    vocabulary: Vocabulary,
+    config: SearchConfig,
+    regions_mask: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
     """Captions of pictures whose regions are known.
 
@@ -21,13 +25,14 @@ def describe(
         regions: (B, R, D).
         vocabulary: with start and end; start, padding and unknown are never chosen.
         config: how to search.
+        regions_mask: (B, R) true where valid, or None when all are.
 
     Returns:
         for each picture its hypotheses, best first.
     """
     assert vocabulary.start is not None
     assert vocabulary.end is not None
-    memory, state = decoder.begin(regions, None)  # type: ignore[operator]
+    memory, state = decoder.begin(regions, regions_mask)  # type: ignore[operator]
     n_memory = len(memory)
 
     def step(ids: np.ndarray, parts: tuple[Tensor, ...]) -> tuple[np.ndarray, np.ndarray, tuple[Tensor, ...]]:

@@ -52,11 +52,16 @@ class SelfCriticalReward:
 
 @torch.no_grad()
 def sample_captions(
-    decoder: Any, regions: Tensor, vocabulary: Vocabulary, config: SelfCriticalConfig, max_symbols: int
+    decoder: Any,
+    regions: Tensor,
+    vocabulary: Vocabulary,
+    config: SelfCriticalConfig,
+    max_symbols: int,
+    regions_mask: Tensor | None = None,
 ) -> list[list[int]]:
     """Captions drawn from the decoder, `n_samples` for each of the pictures, adjacent; the end symbol included."""
     assert vocabulary.start is not None
-    memory, state = decoder.begin(regions, None)
+    memory, state = decoder.begin(regions, regions_mask)
     n = config.n_samples
     memory, state = (tuple(part.repeat_interleave(n, 0) for part in parts) for parts in (memory, state))
     ids = torch.full((len(regions) * n,), vocabulary.start, device=regions.device)
@@ -82,6 +87,7 @@ def self_critical_loss(
     rewards: Tensor,
     vocabulary: Vocabulary,
     temperature: float = 1.0,
+    regions_mask: Tensor | None = None,
 ) -> Tensor:
     """The mean of −log P(symbol) times how much better the caption was than its siblings.
 
@@ -90,6 +96,7 @@ def self_critical_loss(
         sampled: B · n captions.
         rewards: (B · n,).
         temperature: at which they were sampled: P is the distribution they came from, or the gradient is biased.
+        regions_mask: (B, R) true where valid, or None when all are.
     """
     n = len(sampled) // len(regions)
     by_picture = rewards.view(len(regions), n)
@@ -97,7 +104,7 @@ def self_critical_loss(
     advantage = (by_picture - others).view(-1, 1).to(regions.device)
     padded = pad_captions(sampled, vocabulary, max(map(len, sampled)))
     inputs, targets = (ids.to(regions.device) for ids in padded)
-    logits = decoder(regions, None, inputs, n).logits.float()
+    logits = decoder(regions, regions_mask, inputs, n).logits.float()
     chosen = (logits / temperature).log_softmax(-1).gather(2, targets.unsqueeze(2)).squeeze(2)
     counted = targets != vocabulary.pad
     return -(advantage * chosen * counted).sum() / counted.sum()

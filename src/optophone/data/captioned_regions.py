@@ -1,0 +1,89 @@
+"""Region features with several captions each, as batches for training: as many regions as each picture has."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from optophone.core.regions import pad_regions
+from optophone.core.vocabulary import Vocabulary
+from optophone.data.captioned_pictures import (
+    CaptionBatch,
+    CaptionedPicturesConfig,
+    check_vocabulary,
+    draw_captions,
+    pad_captions,
+)
+from optophone.data.packed_regions import PackedRegions
+from optophone.data.steps import StepItems
+
+DEV_BATCH = 50
+
+
+class RegionBatch(NamedTuple):
+    """The regions of several pictures.
+
+    Args:
+        regions: (B, R, D), zeros after each picture's last region.
+        regions_mask: (B, R) true where valid.
+    """
+
+    regions: Tensor
+    regions_mask: Tensor
+
+
+class CaptionedRegions(Dataset):
+    """Batches of region features, each picture's with captions drawn for the step.
+
+    Args:
+        packed: the features.
+        pictures: ids in `packed`, one for each entry of `captions`.
+        captions: of every picture, encoded, end included.
+    """
+
+    def __init__(
+        self,
+        packed: PackedRegions,
+        pictures: Sequence[str],
+        captions: list[list[list[int]]],
+        vocabulary: Vocabulary,
+        config: CaptionedPicturesConfig,
+    ) -> None:
+        check_vocabulary(vocabulary)
+        assert len(pictures) == len(captions), "captions for every picture"
+        self.packed, self.pictures, self.captions = packed, pictures, captions
+        self.vocabulary, self.config = vocabulary, config
+
+    def __getitem__(self, items: StepItems) -> CaptionBatch:
+        """The batch of one step; all randomness comes from the step."""
+        rng = items.generator()
+        batch = region_batch(self.packed, [self.pictures[i] for i in items.indices])
+        wanted = self.config.captions_per_picture
+        chosen = [caption for i in items.indices for caption in draw_captions(self.captions[i], wanted, rng)]
+        inputs, targets = pad_captions(chosen, self.vocabulary, self.config.max_symbols)
+        return CaptionBatch(batch.regions, inputs, targets, torch.tensor(items.indices), batch.regions_mask)
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+
+def region_batch(packed: PackedRegions, pictures: Sequence[str]) -> RegionBatch:
+    """The regions of `pictures`, ids in `packed`, padded."""
+    regions, mask = pad_regions([packed[picture] for picture in pictures])
+    return RegionBatch(torch.from_numpy(regions), torch.from_numpy(mask))
+
+
+class RegionBatches(Dataset):
+    """Pictures in their order, `DEV_BATCH` at a time, read when they are asked for: they may not fit into memory."""
+
+    def __init__(self, packed: PackedRegions, pictures: Sequence[str]) -> None:
+        self.packed, self.pictures = packed, pictures
+
+    def __getitem__(self, number: int) -> RegionBatch:
+        """Batch `number`, counted from 0."""
+        return region_batch(self.packed, self.pictures[number * DEV_BATCH : (number + 1) * DEV_BATCH])
+
+    def __len__(self) -> int:
+        return -(-len(self.pictures) // DEV_BATCH)
