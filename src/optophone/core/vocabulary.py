@@ -25,6 +25,7 @@ _MAX_FILE_BYTES = 32 * 1024 * 1024
 _MAX_SYMBOLS = 1_000_000
 _MAX_SYMBOL_LENGTH = 256
 _KEYS = ("kind", "symbols", "pad", "start", "end", "unknown")
+WORD_BOUNDARY = "|"  # stands between words of phones
 _INLINE_PHONES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -224,6 +225,16 @@ def build_units(n_units: int) -> Vocabulary:
     """Units "0" to str(n_units - 1) after ``<pad>``, ``<start>`` and ``<end>``: unit u has id u + 3."""
     assert n_units >= 1
     return Vocabulary("units", ("<pad>", "<start>", "<end>", *map(str, range(n_units))), pad=0, start=1, end=2)
+
+
+def build_phones(transcriptions: Iterable[str]) -> Vocabulary:
+    """The phones of `transcriptions`, in which phones stand between spaces and words between `WORD_BOUNDARY`.
+
+    Ids 0–3 are ``<pad>``, ``<start>``, ``<end>`` and the boundary; the phones follow in the order of their code points.
+    """
+    phones = {phone for transcription in transcriptions for phone in transcription.split()} - {WORD_BOUNDARY}
+    symbols = ("<pad>", "<start>", "<end>", WORD_BOUNDARY, *sorted(phones))
+    return Vocabulary("phones", symbols, pad=0, start=1, end=2)
 
 
 def tacotron2_characters() -> Vocabulary:

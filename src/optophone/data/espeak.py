@@ -6,6 +6,7 @@ is loaded when it is asked for, from what the user has installed.
 
 import ctypes
 import functools
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ _POSITION_CHARACTER = 1
 _PARAMETER_RATE = 1
 _PARAMETER_PITCH = 3
 _WAV_HEADER_BYTES = 44
+_PHONE_SEPARATOR = "_"
+_IPA = 0x02 | ord(_PHONE_SEPARATOR) << 8
+_LANGUAGE_MARK = re.compile(r"\([a-z-]+\)")  # "(fr)" before a word that is said as in French, "(en)" after it
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 INSTALL_HINT = "espeak-ng is not installed; run: pip install 'optophone[voices]', or install the program espeak-ng."
@@ -76,6 +80,12 @@ class Espeak(Protocol):
     def speak(self, text: str) -> np.ndarray:
         """`text` as (N,) int16 samples, with the silence that espeak-ng puts around it."""
 
+    def phones(self, text: str) -> list[list[str]]:
+        """`text` as the voice would say it: for each word its phones in the International Phonetic Alphabet.
+
+        The stress stands before the vowel that bears it ("ˈæ"). Short words may be said as one ("in the", ɪnðə).
+        """
+
 
 def load_espeak(config: EspeakConfig) -> Espeak:
     """The library where it is installed, else the program; DataError with a hint where neither is."""
@@ -115,6 +125,16 @@ class EspeakLibrary:
             raise DataError(f"espeak-ng could not speak {text[:60]!r} (status {status}).")
         return np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.int16)
 
+    def phones(self, text: str) -> list[list[str]]:
+        """`text` as the voice would say it: for each word its phones in the International Phonetic Alphabet."""
+        content = ctypes.create_string_buffer(text.encode())
+        rest = ctypes.c_void_p(ctypes.addressof(content))
+        words: list[list[str]] = []
+        while rest.value:  # each call takes a clause, and at last there is nothing left to point to
+            clause = self._library.espeak_TextToPhonemes(ctypes.byref(rest), _CHARACTERS_UTF8, _IPA)
+            words += _split_phones(clause.decode())
+        return words
+
     def _receive(self, samples: Any, n_samples: int, events: Any) -> int:
         if samples and n_samples > 0:
             self._chunks.append(np.ctypeslib.as_array(samples, (n_samples,)).copy())
@@ -147,11 +167,18 @@ class EspeakProgram:
         content = self._run(text)[_WAV_HEADER_BYTES:]
         return np.frombuffer(content[: len(content) // 2 * 2], dtype="<i2").astype(np.int16)
 
+    def phones(self, text: str) -> list[list[str]]:
+        """`text` as the voice would say it: for each word its phones in the International Phonetic Alphabet."""
+        command = [*self._command, "-q", "--ipa", f"--sep={_PHONE_SEPARATOR}", "--stdin"]
+        done = subprocess.run(command, input=text.encode(), capture_output=True)
+        if done.returncode != 0:
+            raise DataError(f"espeak-ng could not transcribe {text[:60]!r}: {_reason(done)}.")
+        return _split_phones(done.stdout.decode())
+
     def _run(self, text: str) -> bytes:
         done = subprocess.run([*self._command, "--stdin", "--stdout"], input=text.encode(), capture_output=True)
         if done.returncode != 0 or not done.stdout.startswith(b"RIFF"):
-            reason = " ".join(done.stderr.decode(errors="replace").split())[:200] or f"status {done.returncode}"
-            raise DataError(f"espeak-ng could not speak {text[:60]!r}: {reason}.")
+            raise DataError(f"espeak-ng could not speak {text[:60]!r}: {_reason(done)}.")
         return done.stdout
 
     @staticmethod
@@ -159,6 +186,17 @@ class EspeakProgram:
         """The version out of a line such as "eSpeak NG text-to-speech: 1.52.0  Data at: …"."""
         words = subprocess.run([program, "--version"], capture_output=True, text=True).stdout.split()
         return next((word for word in words if word[0].isdigit()), "of unknown version")
+
+
+def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
+    return " ".join(done.stderr.decode(errors="replace").split())[:200] or f"status {done.returncode}"
+
+
+def _split_phones(transcription: str) -> list[list[str]]:
+    """Words of phones from espeak-ng's own writing of them, in which phones are joined by the separator."""
+    words = _LANGUAGE_MARK.sub("", transcription).split()
+    spelled = ([phone for phone in word.split(_PHONE_SEPARATOR) if phone] for word in words)
+    return [word for word in spelled if word]
 
 
 @functools.cache
@@ -182,6 +220,8 @@ def _open_library(library_path: str, data_path: str) -> tuple[Any, int]:
         ctypes.POINTER(ctypes.c_uint),
         ctypes.c_void_p,
     ]
+    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+    library.espeak_TextToPhonemes.argtypes = [ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.c_int]
     sample_rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data_path.encode(), _DO_NOT_EXIT)
     if sample_rate <= 0:
         raise DataError(f"{library_path}: espeak-ng does not start; reinstall it: pip install espeakng-loader.")

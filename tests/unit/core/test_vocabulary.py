@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from optophone.core.errors import VocabularyError
-from optophone.core.vocabulary import Vocabulary, build_units, build_words, tacotron2_characters
+from optophone.core.vocabulary import Vocabulary, build_phones, build_units, build_words, tacotron2_characters
 
 CAPTIONS = ["A dog runs.", "A dog's ball", "the dog and a cat", "A zebra"]
 
@@ -218,3 +218,12 @@ def test_refuses_endless_files(tmp_path: Path) -> None:
 def test_saving_into_a_missing_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(VocabularyError, match="cannot write"):
         build_units(2).save(tmp_path / "missing" / "v.json")
+
+
+def test_phones_of_transcriptions() -> None:
+    vocabulary = build_phones(["ɐ | d ˈɔː ɡ", "ɐ | k ˈæ t"])
+    assert vocabulary.symbols == ("<pad>", "<start>", "<end>", "|", "d", "k", "t", "ɐ", "ɡ", "ˈæ", "ˈɔː")
+    assert vocabulary.decode([1, *vocabulary.encode("ɐ | d ˈɔː ɡ"), 2, 5]) == "ɐ | d ˈɔː ɡ"
+    assert build_phones(["ɐ | k ˈæ t", "ɐ | d ˈɔː ɡ"]) == vocabulary
+    with pytest.raises(VocabularyError, match="ʒ"):
+        vocabulary.encode("ʒ")

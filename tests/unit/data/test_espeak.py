@@ -42,6 +42,18 @@ def test_voices_are_found_by_name_and_by_language(library):
         library(EspeakConfig("klingon-qo"))
 
 
+def test_words_become_phones(library):
+    voice = library(EspeakConfig("en-gb"))
+    library(EspeakConfig())  # the one made last gives the voice
+    phones = voice.phones("A dog, a 2nd dog. In the déjà vu!")
+    assert phones[1] == phones[4]
+    assert phones[1] == ["d", "ˈɑː", "ɡ"]
+    assert phones[3] == ["s", "ˈɛ", "k", "ə", "n", "d"]
+    assert phones[5] == ["ɪ", "n", "ð", "ə"]
+    assert all(phone and not set(phone) & set("_() ") for word in phones for phone in word)
+    assert voice.phones("") == voice.phones(" ... ") == []
+
+
 @pytest.mark.parametrize("options", [{"speed": 10}, {"pitch": 100}, {"voice": ""}, {"voice": "-x"}])
 def test_impossible_options_are_refused(options):
     with pytest.raises(DataError):
@@ -56,6 +68,7 @@ def test_the_program_is_used_where_the_library_is_missing(monkeypatch, tmp_path)
         f"#!{sys.executable}\nimport sys\n"
         "if '--version' in sys.argv: print('eSpeak NG text-to-speech: 1.50  Data at: x'); sys.exit()\n"
         "if 'nope' in sys.argv: print('Error: no voice', file=sys.stderr); sys.exit(1)\n"
+        "if '--ipa' in sys.argv: print(' ə d_ˈɔ_ɡ\\n (fr)ʃ_a_(en)'); sys.exit()\n"
         "header = b'RIFF' + bytes(20) + (16000).to_bytes(4, 'little') + bytes(16)\n"
         "samples = b''.join(c.to_bytes(2, 'little') for c in sys.stdin.buffer.read())\n"
         "sys.stdout.buffer.write(header + samples)\n"
@@ -67,6 +80,7 @@ def test_the_program_is_used_where_the_library_is_missing(monkeypatch, tmp_path)
     assert isinstance(espeak, EspeakProgram)
     assert (espeak.sample_rate, espeak.version) == (16000, "1.50")
     assert espeak.speak("dog").tolist() == [100, 111, 103]
+    assert espeak.phones("a dog; chat") == [["ə"], ["d", "ˈɔ", "ɡ"], ["ʃ", "a"]]
     with pytest.raises(DataError, match="no voice"):
         load_espeak(EspeakConfig("nope"))
 
