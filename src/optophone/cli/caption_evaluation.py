@@ -1,6 +1,7 @@
 """The work of `optophone evaluate captions`."""
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -12,8 +13,9 @@ from optophone.cli.caption_scoring import CaptionScoring, ScoringOptions, text_t
 from optophone.cli.options import SearchOptions
 from optophone.cli.progress import Progress
 from optophone.core.bundle import Bundle, open_bundle
-from optophone.core.errors import DataError
+from optophone.core.errors import ConfigurationError, DataError
 from optophone.data.manifest import Row, read_dataset
+from optophone.data.packed_regions import PackedRegions
 from optophone.evaluation.calibration import Calibration, as_good_as_people, calibrate, logistic
 from optophone.evaluation.diversity import self_bleu
 from optophone.evaluation.report import command_line, write_result
@@ -41,6 +43,11 @@ class CaptionEvaluation:
         quiet: show no progress.
         options: how captions are scored and shown.
         variants: captions per picture; the best is scored, all tell how varied the captions of a picture are.
+        regions: folder of prepared region features, for a captioner that reads these.
+
+    Raises:
+        DataError: a split without pictures or captions, or pictures without region features.
+        ConfigurationError: region features for a captioner that reads pictures, or none for one that reads them.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class CaptionEvaluation:
         quiet: bool,
         options: ScoringOptions | None = None,
         variants: int = 1,
+        regions: Path | None = None,
     ) -> None:
         self.part = part_of(bundle, "captioner")
         self.dataset, self.split = read_dataset(dataset), split
@@ -61,6 +69,7 @@ class CaptionEvaluation:
         if not all("captions" in row and "picture" in row for row in self.rows):
             raise DataError(f"{dataset}: {split} has no pictures with captions; prepare flickr8k first and give it.")
         self.describer = load_describer(self.part.folder, threads=1)
+        self.sources = self._sources(regions)
         self.confidence = _take_confidence(self.describer)
         self.search = SearchOptions(beam=beam).apply(self.describer.search)
         self.jobs, self.quiet, self.variants = jobs, quiet, variants
@@ -92,8 +101,19 @@ class CaptionEvaluation:
         return described
 
     def _describe_one(self, row: Row) -> list[Description]:
-        path = self.dataset.path("picture", row)
-        return self.describer.caption(path, variants=self.variants, search=self.search, hedge=False)
+        source = self.sources(row)
+        return self.describer.caption(source, variants=self.variants, search=self.search, hedge=False)
+
+    def _sources(self, regions: Path | None) -> Callable[[Row], Path | np.ndarray]:
+        """What the captioner is shown of a row: the picture's file, or its region features (R, D)."""
+        if (regions is None) != (self.describer.regions is None):
+            problem = "reads region features; give them with" if regions is None else "reads pictures; leave out"
+            raise ConfigurationError(f"{self.part.folder}: this captioner {problem} --regions.")
+        if regions is None:
+            return lambda row: self.dataset.path("picture", row)
+        packed = PackedRegions(read_dataset(regions))
+        ids = dict(zip((row["id"] for row in self.rows), packed.ids_of(self.rows), strict=True))
+        return lambda row: packed[ids[row["id"]]]
 
     def _training_captions(self) -> list[str] | None:
         """The captions of the data set's training split, unless that is what is evaluated."""

@@ -97,6 +97,12 @@ def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="N",
     help="Captions per picture: the best is scored, all of them tell how varied they are.",
 )
+@click.option(
+    "--regions",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Prepared region features of the pictures, for a captioner that reads these.",
+)
 @scoring_options
 @output_option
 @jobs_option
@@ -110,6 +116,7 @@ def captions(
     shuffled: bool,
     calibrate: bool,
     variants: int,
+    regions: Path | None,
     options: "ScoringOptions",
     output: str | None,
     jobs: int,
@@ -126,7 +133,7 @@ def captions(
 
     if shuffled and calibrate:
         raise click.UsageError("--shuffled is a control; calibrate on the true references.")
-    evaluation = CaptionEvaluation(bundle, dataset, split, limit, beam, jobs, quiet, options, variants)
+    evaluation = CaptionEvaluation(bundle, dataset, split, limit, beam, jobs, quiet, options, variants, regions)
     click.echo(evaluation.run(shuffled, calibrate, output))
 
 

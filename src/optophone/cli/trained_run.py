@@ -10,6 +10,7 @@ import numpy as np
 from optophone.core.bundle import Bundle, open_bundle
 from optophone.core.errors import ConfigurationError
 from optophone.core.picture import PictureSpec
+from optophone.core.regions import RegionSpec
 from optophone.core.text import clean_text, end_sentence
 from optophone.core.vocabulary import Vocabulary
 from optophone.data.manifest import Dataset, read_dataset
@@ -18,6 +19,7 @@ from optophone.export.captioner import TrainedCaptioner, export_captioner
 from optophone.export.training_facts import Precision, TrainingFacts
 from optophone.models.acoustic.tacotron2 import Tacotron2
 from optophone.models.captioners.build import build_captioner
+from optophone.training.captioning import read_regions
 from optophone.training.run import build_experiment, read_configuration
 from optophone.training.weights import load_weights
 
@@ -57,14 +59,13 @@ def _export_captioner(experiment: Any, run: Path, folder: Path, precision: Preci
     model = build_captioner(experiment.encoder, experiment.decoder, len(vocabulary), size)
     load_weights(model, run / "captioner.safetensors")
     dataset = read_dataset(experiment.data.folder)
-    trained = TrainedCaptioner(
-        model,
-        experiment.decoder.name,
-        vocabulary,
-        PictureSpec(size, size),
-        experiment.search,
-        _facts(experiment, dataset),
-    )
+    name, search, facts = experiment.decoder.name, experiment.search, _facts(experiment, dataset)
+    packed = read_regions(experiment)
+    if packed is not None:
+        trained = TrainedCaptioner(model.decoder, name, vocabulary, None, search, facts, RegionSpec(packed.dim))
+        pictures = spread(packed.ids_of(dataset.rows("dev")), N_EXAMPLE_PICTURES)
+        return export_captioner(trained, folder, precision, [], [packed[picture] for picture in pictures])
+    trained = TrainedCaptioner(model, name, vocabulary, PictureSpec(size, size), search, facts)
     calibration = spread(dataset.array("train", "pictures"), N_CALIBRATION_PICTURES)
     examples = spread(dataset.array("dev", "pictures"), N_EXAMPLE_PICTURES)
     return export_captioner(trained, folder, precision, calibration, examples)
