@@ -1,5 +1,7 @@
 """Small models with random weights, for tests of their export."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -23,12 +25,12 @@ DECODERS = {
 TEXTS = ("a dog runs.", "two men in red shirts stand on a beach.")
 
 
-def tiny_captioner(decoder: str) -> TrainedCaptioner:
-    """A captioner of 96 words with batch norms that have seen something."""
+def tiny_captioner(decoder: str, options: dict[str, Any] | None = None) -> TrainedCaptioner:
+    """A captioner of 96 words with batch norms that have seen something; its options are those of `DECODERS`."""
     torch.manual_seed(0)
     vocabulary = build_words([" ".join(f"w{i}" for i in range(92))])
     encoder = ResidualGridConfig(widths=(8, 16, 24), depths=(1, 1, 1))
-    model = build_captioner(encoder, DecoderConfig(decoder, DECODERS[decoder]), len(vocabulary), SIZE)
+    model = build_captioner(encoder, DecoderConfig(decoder, DECODERS[decoder] if options is None else options), len(vocabulary), SIZE)
     with torch.no_grad():
         for _ in range(20):  # running statistics, as after a training
             model.train().encoder(torch.randn(8, 3, SIZE, SIZE))

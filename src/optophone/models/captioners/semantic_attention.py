@@ -229,8 +229,9 @@ class SemanticAttention(nn.Module):
 
     def _remember(self, picture: Tensor, scores: Tensor, bias: Tensor) -> tuple[SemanticAttentionMemory, LSTMState]:
         """Memory and first state from the mean region (B, D), attribute scores (B, n_attributes) and bias (B, R)."""
-        chosen = self.config.first_attribute + scores.float().topk(self.n_chosen).indices
-        attributes = self.embedding(chosen)
+        # In the order of their ids: which of two is the likelier changes nothing, and rounding must not either.
+        chosen = scores.float().topk(self.n_chosen).indices.sort(-1).values
+        attributes = self.embedding(self.config.first_attribute + chosen)
         values = attributes.tanh()
         attention = bias.softmax(-1)
         memory = SemanticAttentionMemory(

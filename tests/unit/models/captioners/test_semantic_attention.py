@@ -132,3 +132,14 @@ def test_a_small_vocabulary_has_fewer_attributes():
 def test_no_attributes_at_all_are_refused(options: dict[str, int]):
     with pytest.raises(ConfigurationError, match="attributes: none of 12 symbols"):
         build(replace(CONFIG, **options))
+
+
+def test_the_order_of_the_chosen_does_not_depend_on_their_scores():
+    model = build()
+    only(model, (6, 9))
+    with torch.no_grad():
+        model.attribute_scores.bias[9 - 5] = 2.0
+    first = model.begin(REGIONS, None)[0]
+    with torch.no_grad():
+        model.attribute_scores.bias[6 - 5] = 3.0
+    assert torch.equal(model.begin(REGIONS, None)[0].attributes, first.attributes)
