@@ -30,7 +30,9 @@ def tiny_captioner(decoder: str, options: dict[str, Any] | None = None) -> Train
     torch.manual_seed(0)
     vocabulary = build_words([" ".join(f"w{i}" for i in range(92))])
     encoder = ResidualGridConfig(widths=(8, 16, 24), depths=(1, 1, 1))
-    model = build_captioner(encoder, DecoderConfig(decoder, DECODERS[decoder] if options is None else options), len(vocabulary), SIZE)
+    model = build_captioner(
+        encoder, DecoderConfig(decoder, DECODERS[decoder] if options is None else options), len(vocabulary), SIZE
+    )
     with torch.no_grad():
         for _ in range(20):  # running statistics, as after a training
             model.train().encoder(torch.randn(8, 3, SIZE, SIZE))
