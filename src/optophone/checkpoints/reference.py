@@ -15,6 +15,7 @@ LOADERS = {
     "sat": "sat:load_sat",
     "resnet": "resnet:load_resnet",
     "tacotron2": "tacotron2:load_tacotron2",
+    "waveglow": "waveglow:load_waveglow",
 }
 
 

@@ -29,7 +29,8 @@ def caption(
 ) -> int:
     """Describe photos in words only, or in units where the model has no words.
 
-    PHOTO is a file, or - for standard input. One bad photo does not stop the others; the exit status is then 2.
+    PHOTO is a file, or - for standard input. One bad photo does not stop the others; the exit status is then 2. Models
+    that read region features instead of photos (such as imported X-LAN) take their .npz or .npy files.
 
     \b
     Examples:
@@ -37,6 +38,7 @@ def caption(
       optophone caption *.jpg --json > captions.jsonl
       optophone caption photo.jpg --variants 5
       optophone caption photo.jpg --sample --temperature 0.8 --seed 3
+      optophone caption features/123.npz -m bundles/xlan
     """
     options.use_one_numpy_thread()
     from optophone.cli.messages import caption_line, printable, report_failure

@@ -97,7 +97,7 @@ def _wanted(dim: int | None) -> str:
     shape = "R" if dim is None else f"R × {dim}"
     return (
         f"this model takes no photographs but region features ({shape}, a .npz with 'feat', or a .npy); make them with "
-        "the detector that it was trained with, or import the model again with --encoder."
+        "the detector that it was trained with (optophone features), or import the model again with --encoder."
     )
 
 
