@@ -21,7 +21,7 @@ MEMBERS=(show-and-tell show-attend-tell hard-attend-tell adaptive-attention top-
 measure() {
     local member=$1 seed=$2 run=work/family/$1-$2 result=$RESULTS/$1-$2.json
     [ -e "$result" ] && return
-    optophone train "configs/captioner/flickr8k-$member.yaml" --out "$run" --name "$member-$seed" \
+    optophone train "configs/captioner/flickr8k-$member.yaml" --out "$run" \
         --trainer.max_steps "$STEPS" --trainer.seed "$seed"
     [ -e "$run/bundle" ] || optophone export "$run" -o "$run/bundle" --precision fp32
     optophone evaluate captions "$run/bundle" data/flickr8k --beam 5 --jobs 1 -o "$result" -q

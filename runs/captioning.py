@@ -1,0 +1,67 @@
+"""Write docs/results/captioning.md from the result files in docs/results/captioning. Nothing in its table is typed.
+
+    python runs/captioning.py
+"""
+
+import json
+import math
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs/results/captioning"
+PAGE = ROOT / "docs/results/captioning.md"
+MARKS = ("<!-- tables of runs/captioning.py -->", "<!-- end of tables -->")
+HEADINGS = ("member", "seeds", "B-1", "B-2", "B-3", "B-4", "ROUGE-L", "CIDEr-D", "95 %", "different", "words")
+NAMES = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d")
+
+
+def load() -> dict[str, list[dict[str, Any]]]:
+    """The results of each member, one per seed; files are called MEMBER-SEED.json."""
+    members: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for path in sorted(RESULTS.glob("*-[0-9].json")):
+        members[path.stem[:-2]].append(json.loads(path.read_text(encoding="utf-8")))
+    return members
+
+
+def interval(results: list[dict[str, Any]]) -> str:
+    """Of CIDEr-D, 95 %: over photographs for one seed; for several, the mean's, with the spread of the seeds in it."""
+    halves = [(r["intervals"]["cider_d"][1] - r["intervals"]["cider_d"][0]) / 2 for r in results]
+    mean = fmean(r["scores"]["cider_d"] for r in results)
+    if len(results) == 1:
+        low, high = results[0]["intervals"]["cider_d"]
+        return f"{low:.1f}–{high:.1f}"
+    # Photographs are the same for every seed, so their part of the error does not shrink with more seeds.
+    of_seeds = sum((r["scores"]["cider_d"] - mean) ** 2 for r in results) / (len(results) - 1) / len(results)
+    half = math.hypot(fmean(halves), 1.96 * math.sqrt(of_seeds))
+    return f"{mean - half:.1f}–{mean + half:.1f}"
+
+
+def row(member: str, results: list[dict[str, Any]]) -> tuple[str, ...]:
+    """One line of the table: means over seeds."""
+    means = [fmean(r["scores"][name] for r in results) for name in NAMES]
+    distinct = fmean(r["scores"]["n_distinct_captions"] for r in results)
+    words = fmean(r["scores"]["mean_length"] for r in results)
+    scores = [f"{mean:.1f}" for mean in means]
+    return member, str(len(results)), *scores, interval(results), f"{distinct:.0f}", f"{words:.1f}"
+
+
+def family_table(members: dict[str, list[dict[str, Any]]]) -> str:
+    """All members, best CIDEr-D first."""
+    rows = sorted((row(*item) for item in members.items()), key=lambda cells: -float(cells[7]))
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(cells) + " |" for cells in rows])
+
+
+def main() -> None:
+    """Put the table between the marks of the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    PAGE.write_text(f"{before}{MARKS[0]}\n{family_table(load())}\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
