@@ -56,10 +56,10 @@ def export_run(run: Path, folder: Path, precision: Precision) -> tuple[Bundle, d
 def _export_captioner(experiment: Any, run: Path, folder: Path, precision: Precision) -> dict[str, Any]:
     vocabulary = Vocabulary.load(run / "vocabulary.json")
     size = experiment.data.size
-    model = build_captioner(experiment.encoder, experiment.decoder, len(vocabulary), size)
+    model = build_captioner(experiment.encoder, experiment.decoder_in_symbols(), len(vocabulary), size)
     load_weights(model, run / "captioner.safetensors")
     dataset = read_dataset(experiment.data.folder)
-    name, search, facts = experiment.decoder.name, experiment.search, _facts(experiment, dataset)
+    name, search, facts = experiment.decoder.name, experiment.search_in_symbols(), _facts(experiment, dataset)
     packed = read_regions(experiment)
     if packed is not None:
         trained = TrainedCaptioner(model.decoder, name, vocabulary, None, search, facts, RegionSpec(packed.dim))

@@ -12,11 +12,15 @@ from torch.utils.data import Dataset
 from optophone.core.errors import ConfigurationError, DataError
 from optophone.core.picture import PictureSpec
 from optophone.core.text import clean_text
-from optophone.core.vocabulary import Vocabulary, build_words, tacotron2_characters
+from optophone.core.vocabulary import Vocabulary, build_phones, build_words, tacotron2_characters
 from optophone.data.augmentation import AugmentationConfig, augment
 from optophone.data.manifest import Row
 from optophone.data.pictures import as_batch, normalize
 from optophone.data.steps import StepItems
+
+# On Flickr8k 4.6 characters and 3.8 phones, with the spaces and boundaries. 22 words, 110 characters or 88 phones cut
+# one caption of a hundred.
+SYMBOLS_PER_WORD = {"words": 1, "characters": 5, "phones": 4}
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,10 @@ class CaptionedPicturesConfig:
     Args:
         folder: a prepared caption data set.
         regions: prepared region features that are read instead of the pictures, found by the pictures' ids.
-        symbols: what a caption is written in.
+        symbols: what a caption is written in. Phones are espeak-ng's, see `optophone.data.phones`.
         min_count: words that occur less often become the unknown symbol.
-        max_symbols: longer captions are cut (without an end).
+        max_symbols: longer captions are cut (without an end). It is counted in words whatever the symbols, so that
+            another kind of them takes no other change: a word is five characters, or four phones.
         batch_size: pictures a step.
         captions_per_picture: captions drawn for each of them.
         sizes: (first step, pixels) pairs, rising.
@@ -38,7 +43,7 @@ class CaptionedPicturesConfig:
 
     folder: str
     regions: str | None = None
-    symbols: Literal["words", "characters"] = "words"
+    symbols: Literal["words", "characters", "phones"] = "words"
     min_count: int = 5
     max_symbols: int = 24
     batch_size: int = 20
@@ -47,6 +52,16 @@ class CaptionedPicturesConfig:
     size: int = 192
     dev_limit: int = 0
     augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(0.6, 1.2, 0.5, 0.2))
+
+    @property
+    def symbols_per_word(self) -> int:
+        """How many symbols the captions have for each word, the space counted."""
+        return SYMBOLS_PER_WORD[self.symbols]
+
+    @property
+    def longest(self) -> int:
+        """`max_symbols` in symbols: where captions are cut."""
+        return self.max_symbols * self.symbols_per_word
 
 
 class CaptionBatch(NamedTuple):
@@ -68,7 +83,9 @@ class CaptionBatch(NamedTuple):
 
 
 def build_vocabulary(rows: Sequence[Row], config: CaptionedPicturesConfig) -> Vocabulary:
-    """The vocabulary of the captions in `rows` (the training split)."""
+    """The vocabulary of the captions in `rows` (the training split, as `caption_rows` gives it)."""
+    if config.symbols == "phones":
+        return build_phones(caption for row in rows for caption in row.get("captions", ()))
     if config.symbols == "words":
         return build_words((caption for row in rows for caption in row.get("captions", ())), config.min_count)
     letters = tacotron2_characters().symbols[1:]
@@ -85,7 +102,7 @@ def encode_captions(rows: Sequence[Row], vocabulary: Vocabulary) -> list[list[li
     encoded = []
     for row in rows:
         texts = row.get("captions", [])
-        if vocabulary.kind != "words":
+        if vocabulary.kind == "characters":
             texts = [clean_text(text) for text in texts]
         captions = [ids for ids in (vocabulary.encode(text) for text in texts) if ids]
         if not captions:
@@ -143,7 +160,7 @@ class CaptionedPictures(Dataset):
         views = augment(as_batch(self.pictures[indices]), size, self.config.augmentation, rng)
         wanted = self.config.captions_per_picture
         chosen = [caption for i in indices for caption in draw_captions(self.captions[i], wanted, rng)]
-        inputs, targets = pad_captions(chosen, self.vocabulary, self.config.max_symbols)
+        inputs, targets = pad_captions(chosen, self.vocabulary, self.config.longest)
         return CaptionBatch(normalize(views, self.spec), inputs, targets, torch.from_numpy(indices))
 
     def __len__(self) -> int:
@@ -168,7 +185,7 @@ class KnownRegions(Dataset):
         captions, config = self.source.captions, self.source.config
         wanted = config.captions_per_picture
         chosen = [caption for i in items.indices for caption in draw_captions(captions[i], wanted, rng)]
-        inputs, targets = pad_captions(chosen, self.source.vocabulary, config.max_symbols)
+        inputs, targets = pad_captions(chosen, self.source.vocabulary, config.longest)
         return CaptionBatch(self.regions[views, indices].float(), inputs, targets, indices)
 
     def __len__(self) -> int:

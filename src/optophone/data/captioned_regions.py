@@ -62,7 +62,7 @@ class CaptionedRegions(Dataset):
         batch = region_batch(self.packed, [self.pictures[i] for i in items.indices])
         wanted = self.config.captions_per_picture
         chosen = [caption for i in items.indices for caption in draw_captions(self.captions[i], wanted, rng)]
-        inputs, targets = pad_captions(chosen, self.vocabulary, self.config.max_symbols)
+        inputs, targets = pad_captions(chosen, self.vocabulary, self.config.longest)
         return CaptionBatch(batch.regions, inputs, targets, torch.tensor(items.indices), batch.regions_mask)
 
     def __len__(self) -> int:

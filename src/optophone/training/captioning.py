@@ -1,6 +1,6 @@
 """Training of captioners: by cross-entropy, end to end or over a frozen encoder; or by self-critical sampling."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,10 +24,12 @@ from optophone.data.captioned_pictures import (
 from optophone.data.captioned_regions import CaptionedRegions, RegionBatch, RegionBatches
 from optophone.data.manifest import Dataset, Row, read_dataset
 from optophone.data.packed_regions import PackedRegions
+from optophone.data.phones import caption_rows
 from optophone.data.pictures import as_batch, normalize, resized
 from optophone.data.steps import shuffled_plan
-from optophone.evaluation.captions import evaluate_captions
-from optophone.models.captioners.build import DecoderConfig, build_captioner
+from optophone.evaluation.captions import score_captions, tokenize_words
+from optophone.evaluation.phone_error import phone_error_rate, tokenize_phones
+from optophone.models.captioners.build import FAMILY, DecoderConfig, build_captioner
 from optophone.models.captioners.captioner import Captioner, HasAuxiliaryLosses
 from optophone.models.encoders.build import EncoderConfig
 from optophone.models.encoders.given_regions import GivenRegionsConfig
@@ -59,7 +61,8 @@ class CaptioningExperiment:
         attention_penalty: factor of the doubly stochastic penalty (Xu et al. 2015, equation 14).
         scheduled_sampling: when and how often cross-entropy training reads the captioner's own symbols.
         self_critical: train by reward instead of cross-entropy; needs `captioner_weights`.
-        search: of the validation, and the exported captioner's default.
+        search: of the validation, and the exported captioner's default. Its lengths, and what `block_ngram` blocks, are
+            counted in words whatever the symbols.
     """
 
     kind: Literal["captioner"]
@@ -78,6 +81,26 @@ class CaptioningExperiment:
     search: SearchConfig = field(default_factory=SearchConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+    def search_in_symbols(self) -> SearchConfig:
+        """`search` with its lengths counted in the symbols of the data."""
+        n, search = self.data.symbols_per_word, self.search
+        return replace(
+            search,
+            max_length=n * search.max_length,
+            min_length=n * search.min_length,
+            block_ngram=n * search.block_ngram,
+        )
+
+    def decoder_in_symbols(self) -> DecoderConfig:
+        """`decoder` with places for the longest captions, where it has places and symbols are smaller than words."""
+        config, member = self.decoder, FAMILY.get(self.decoder.name)
+        places = {option.name: option.default for option in fields(member.config)} if member else {}
+        if self.data.symbols_per_word == 1 or "max_length" not in places:
+            return config
+        given = config.options.get("max_length", places["max_length"])
+        n_places = max(given, self.data.longest, self.search_in_symbols().max_length)
+        return replace(config, options={**config.options, "max_length": n_places})
 
 
 class CaptioningObjective:
@@ -126,7 +149,7 @@ class CaptioningObjective:
         """
         model.eval()
         regions, mask = regions_of(model, batch.pictures), batch.regions_mask
-        longest = self.experiment.data.max_symbols
+        longest = self.experiment.data.longest
         sampled = sample_captions(model.decoder, regions, self.vocabulary, reward.config, longest, mask)
         rewards = reward.score(sampled, batch.indices)
         temperature = reward.config.temperature
@@ -136,7 +159,8 @@ class CaptioningObjective:
     def validate(self, model: Any, batch: Tensor | RegionBatch) -> None:
         """Captions of a batch of development pictures (B, 3, H, W), or of their regions."""
         shown, mask = batch if isinstance(batch, RegionBatch) else (batch, None)
-        found = describe(model.decoder, model.encoder(shown), self.vocabulary, self.experiment.search, mask)
+        search = self.experiment.search_in_symbols()
+        found = describe(model.decoder, model.encoder(shown), self.vocabulary, search, mask)
         for picture, (best, *_) in zip(shown, found, strict=True):
             text = self.vocabulary.decode(best.ids)
             self.captions.append(text)
@@ -148,9 +172,12 @@ class CaptioningObjective:
         rows = self.dev_rows[: len(self.captions)]
         hypotheses = {row["id"]: caption for row, caption in zip(rows, self.captions, strict=True)}
         self.captions = []
-        scores = evaluate_captions(hypotheses, {row["id"]: row["captions"] for row in rows})
+        references = {row["id"]: row["captions"] for row in rows}
+        in_phones = self.vocabulary.kind == "phones"
+        scored = score_captions(hypotheses, references, tokenizer=tokenize_phones if in_phones else tokenize_words)
         names = ("bleu_1", "bleu_4", "cider_d", "n_distinct_captions", "mean_length")
-        return {name: float(getattr(scores, name)) for name in names}
+        found = {name: float(getattr(scored.scores, name)) for name in names}
+        return found | ({"phone_error_rate": phone_error_rate(hypotheses, references)} if in_phones else {})
 
     def show(self, model: Any, writer: Any, step: int) -> None:
         """Captions, and where each symbol looked."""
@@ -216,7 +243,7 @@ def read_regions(experiment: CaptioningExperiment) -> PackedRegions | None:
 def build_model(experiment: CaptioningExperiment, vocabulary: Vocabulary) -> Captioner:
     """The captioner with the weights it starts from."""
     torch.manual_seed(experiment.trainer.seed)
-    model = build_captioner(experiment.encoder, experiment.decoder, len(vocabulary), experiment.data.size)
+    model = build_captioner(experiment.encoder, experiment.decoder_in_symbols(), len(vocabulary), experiment.data.size)
     if experiment.captioner_weights:
         load_weights(model, experiment.captioner_weights)
     elif experiment.encoder_from:
@@ -250,7 +277,7 @@ def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
         raise ConfigurationError("self_critical: needs captioner_weights to start from; train by cross-entropy first.")
     regions = read_regions(experiment)
     dataset = read_dataset(experiment.data.folder)
-    rows = dataset.rows("train")
+    rows = caption_rows(dataset, "train", experiment.data.symbols)
     vocabulary = build_vocabulary(rows, experiment.data)
     vocabulary.save(folder / "vocabulary.json")
     captions = encode_captions(rows, vocabulary)
@@ -265,7 +292,8 @@ def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
         training_set = shown_pictures(experiment, dataset, captions, vocabulary, model, folder.parent / "regions")
         dev = DataLoader(dev_pictures(dataset, experiment.data), batch_size=None)  # type: ignore[arg-type]
     reward = SelfCriticalReward(captions, experiment.self_critical) if experiment.self_critical else None
-    objective = CaptioningObjective(experiment, vocabulary, dataset.rows("dev"), reward)
+    dev_captions = caption_rows(dataset, "dev", experiment.data.symbols)
+    objective = CaptioningObjective(experiment, vocabulary, dev_captions, reward)
     training = Training(model, objective, experiment.optimizer, experiment.trainer)
     plan = shuffled_plan(len(rows), experiment.data.batch_size, experiment.trainer.seed)
     fit(training, training_loader(training_set, plan, experiment.trainer), dev, folder, experiment.trainer)
