@@ -14,6 +14,7 @@ from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
 from optophone.core.vocabulary import build_words
 from optophone.data.captioned_pictures import CaptionedPictures, encode_captions
+from optophone.data.captioned_regions import RegionBatch
 from optophone.data.speech import SpeechBatch, build_speech_vocabulary
 from optophone.data.steps import StepItems
 from optophone.models.encoders.residual_grid import PictureClassifier, ResidualGrid
@@ -62,10 +63,14 @@ def step_captioner(experiment: CaptioningExperiment) -> Built:
     reward = SelfCriticalReward(captions, experiment.self_critical) if experiment.self_critical else None
     objective = CaptioningObjective(experiment, vocabulary, rows, reward)
     batch = CaptionedPictures(pictures, captions, vocabulary, experiment.data)[StepItems(0, 0, [0, 1])]
+    shown: Tensor | RegionBatch = torch.zeros(1, 3, experiment.data.size, experiment.data.size)
+    if experiment.data.regions is not None:
+        shown = RegionBatch(torch.randn(2, 3, experiment.encoder.n_features), torch.tensor([[1, 1, 1], [1, 0, 0]]) > 0)
+        batch = batch._replace(pictures=shown.regions, regions_mask=shown.regions_mask)
     loss, _ = objective.training_loss(model, batch, 0)
     model.eval()
     with torch.no_grad():
-        objective.validate(model, torch.zeros(1, 3, experiment.data.size, experiment.data.size))
+        objective.validate(model, shown)
     return model, loss
 
 
