@@ -206,7 +206,8 @@ nav ul { display: flex; flex-wrap: wrap; gap: 0 1.5rem; padding: 0; list-style: 
 table { border-collapse: collapse; }
 caption { text-align: left; }
 th, td { border-bottom: 1px solid var(--line); padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top; }
-td { font-variant-numeric: tabular-nums; }
+th[scope=row] { white-space: nowrap; }
+td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1rem; padding: 0; }
 ol > li { list-style: none; background: var(--card); border: 1px solid var(--line); border-radius: .4rem; }
 ol > li { padding: .8rem; overflow-wrap: anywhere; }

@@ -17,7 +17,8 @@ def read_coco_results(path: str | Path) -> dict[str, str]:
     Raises:
         DataError: missing, of another layout, empty, or with two captions of one picture.
     """
-    path, content = Path(path), _read(path)
+    path = Path(path)
+    content = _read(path)
     if isinstance(content, dict) and isinstance(content.get("captions"), dict):
         content = [{"image_id": name, "caption": caption} for name, caption in content["captions"].items()]
     captions: dict[str, str] = {}
@@ -45,7 +46,8 @@ def read_coco_references(path: str | Path) -> tuple[dict[str, list[str]], dict[s
     Raises:
         DataError: missing, of another layout, or empty.
     """
-    path, content = Path(path), _read(path)
+    path = Path(path)
+    content = _read(path)
     references: dict[str, list[str]] = {}
     try:
         for item in content["annotations"]:

@@ -37,7 +37,7 @@ def meteor_statistics(captions: Sequence[Tokens], references: Sequence[Sequence[
     check_pairs(captions, references)
     jar = coco_folder("meteor") / JAR
     if not jar.is_file():
-        raise NotMeasuredError(f"needs {JAR} in {jar.parent}: pip install --force-reinstall pycocoevalcap")
+        raise NotMeasuredError(f"needs {JAR} of pycocoevalcap: pip install --force-reinstall pycocoevalcap")
     lines = [
         " ||| ".join(["SCORE", *map(_line, some), _line(caption)])
         for caption, some in zip(captions, references, strict=True)

@@ -25,7 +25,7 @@ def tokenize_ptb(texts: Sequence[str]) -> list[list[str]]:
     """
     jar = coco_folder("tokenizer") / JAR
     if not jar.is_file():
-        raise NotMeasuredError(f"needs {JAR} in {jar.parent}: pip install --force-reinstall pycocoevalcap")
+        raise NotMeasuredError(f"needs {JAR} of pycocoevalcap: pip install --force-reinstall pycocoevalcap")
     lines = [" ".join(text.split()) for text in texts]  # a text is a line, whatever breaks it has
     program = ["-Xmx1G", "-XX:+UseSerialGC", "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer"]
     options = ["-preserveLines", "-lowerCase", "-encoding", "UTF-8"]

@@ -62,7 +62,7 @@ def _class_path() -> str:
             return os.pathsep.join(map(str, jars))
     raise NotMeasuredError(
         f"needs {' and '.join(CORENLP)}, from https://nlp.stanford.edu/software/stanford-corenlp-full-2015-12-09.zip,"
-        f" in {folder / 'lib'} or in the folder named by {FOLDER_VARIABLE}"
+        f" in a folder named by the environment variable {FOLDER_VARIABLE}, or in pycocoevalcap's own spice/lib"
     )
 
 

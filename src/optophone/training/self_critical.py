@@ -15,6 +15,7 @@ from optophone.core.errors import ConfigurationError
 from optophone.core.vocabulary import Vocabulary
 from optophone.data.captioned_pictures import pad_captions
 from optophone.evaluation.cider import CiderD
+from optophone.evaluation.document_frequency import DocumentFrequency
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,22 @@ class SelfCriticalConfig:
 
 
 class SelfCriticalReward:
-    """CIDEr-D of sampled ids against the training captions, with document frequencies of the training split."""
+    """CIDEr-D of sampled ids against the training captions.
 
-    def __init__(self, captions: list[list[list[int]]], config: SelfCriticalConfig) -> None:
+    Args:
+        captions: ids of the training captions, picture by picture, each with its end symbol.
+        config: sampling.
+        frequency: document frequencies, as they are kept beside a data set; None to count them over `captions`.
+    """
+
+    def __init__(
+        self,
+        captions: list[list[list[int]]],
+        config: SelfCriticalConfig,
+        frequency: DocumentFrequency | None = None,
+    ) -> None:
         self.config = config
-        self.cider = CiderD(captions)
+        self.cider = CiderD(captions, frequency)
 
     def score(self, sampled: list[list[int]], indices: Tensor) -> Tensor:
         """(B · n_samples,) CIDEr-D, 0..10, of `sampled` for the pictures `indices` (B,)."""

@@ -24,7 +24,9 @@ def test_results_and_references_are_read(tmp_path: Path):
         "images": [{"id": 42, "file_name": "42.jpg"}, {"id": 43}],
         "annotations": [{"image_id": 42, "id": 1, "caption": "a dog"}, {"image_id": 42, "id": 2, "caption": "dogs"}],
     }
-    assert read_coco_references(write(tmp_path / "c.json", content)) == ({"42": ["a dog", "dogs"]}, {"42": "42.jpg"})
+    expected = {"42": ["a dog", "dogs"]}, {"42": "42.jpg"}
+    assert read_coco_references(write(tmp_path / "c.json", content)) == expected
+    assert read_coco_references(str(tmp_path / "c.json")) == expected
 
 
 def test_our_own_results_are_read_too(tmp_path: Path):

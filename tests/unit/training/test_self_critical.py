@@ -9,6 +9,7 @@ from torch import nn
 from optophone.core.errors import ConfigurationError
 from optophone.core.vocabulary import Vocabulary, build_words
 from optophone.data.captioned_pictures import pad_captions
+from optophone.evaluation.document_frequency import document_frequency
 from optophone.models.captioners.build import DecoderConfig, build_decoder
 from optophone.training.self_critical import SelfCriticalConfig, SelfCriticalReward, sample_captions, self_critical_loss
 
@@ -142,6 +143,19 @@ def test_rewards_belong_to_the_picture() -> None:
     assert scores[1] < 1
     assert scores[2] > 5
     assert scores[3] < 1
+
+
+def test_document_frequencies_of_another_set_change_the_reward() -> None:
+    references = [[[4, 5, END]], [[6, 7, END]]]
+    common = document_frequency([[[4, 5, END]]] * 3 + [[[9, END]]])
+    sampled = [[4, 9, END], [4, 5, END]]
+    plain, given = (
+        SelfCriticalReward(references, SelfCriticalConfig(2), frequency).score(sampled, torch.tensor([0]))
+        for frequency in (None, common)
+    )
+    kept = SelfCriticalReward(references, SelfCriticalConfig(2), document_frequency(references))
+    assert torch.equal(kept.score(sampled, torch.tensor([0])), plain)
+    assert given[0] < plain[0]  # 4 is common there and 9, beside it, rare
 
 
 def test_breaking_off_costs_reward() -> None:
