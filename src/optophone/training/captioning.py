@@ -291,7 +291,11 @@ def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
     else:
         training_set = shown_pictures(experiment, dataset, captions, vocabulary, model, folder.parent / "regions")
         dev = DataLoader(dev_pictures(dataset, experiment.data), batch_size=None)  # type: ignore[arg-type]
-    reward = SelfCriticalReward(captions, experiment.self_critical) if experiment.self_critical else None
+    reward = None
+    if experiment.self_critical:
+        key = f"{dataset.hash()} train {vocabulary.hash}"
+        frequency = cached_document_frequency(dataset.folder, key, lambda: captions)
+        reward = SelfCriticalReward(captions, experiment.self_critical, frequency)
     dev_captions = caption_rows(dataset, "dev", experiment.data.symbols)
     objective = CaptioningObjective(experiment, vocabulary, dev_captions, reward)
     training = Training(model, objective, experiment.optimizer, experiment.trainer)
