@@ -28,6 +28,7 @@ from optophone.data.phones import caption_rows
 from optophone.data.pictures import as_batch, normalize, resized
 from optophone.data.steps import shuffled_plan
 from optophone.evaluation.captions import score_captions, tokenize_words
+from optophone.evaluation.document_frequency import cached_document_frequency
 from optophone.evaluation.phone_error import phone_error_rate, tokenize_phones
 from optophone.models.captioners.build import FAMILY, DecoderConfig, build_captioner
 from optophone.models.captioners.captioner import Captioner, HasAuxiliaryLosses
