@@ -3,21 +3,23 @@
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from optophone.cli.caption_scoring import CaptionScoring, ScoringOptions, text_table
+from optophone.cli.caption_scoring import CORPUS, TOKENIZERS, CaptionScoring, ScoringOptions, text_table
 from optophone.cli.options import SearchOptions
 from optophone.cli.progress import Progress
 from optophone.core.bundle import Bundle, open_bundle
 from optophone.core.errors import ConfigurationError, DataError
 from optophone.data.manifest import Row, read_dataset
 from optophone.data.packed_regions import PackedRegions
+from optophone.data.phones import caption_rows
 from optophone.evaluation.calibration import Calibration, as_good_as_people, calibrate, logistic
 from optophone.evaluation.diversity import self_bleu
+from optophone.evaluation.phone_error import phone_error_rate
 from optophone.evaluation.report import command_line, write_result
 from optophone.export.results import content_hash
 from optophone.pipelines import Describer, Description
@@ -65,7 +67,8 @@ class CaptionEvaluation:
     ) -> None:
         self.part = part_of(bundle, "captioner")
         self.dataset, self.split = read_dataset(dataset), split
-        self.rows = draw(self.dataset.rows(split), limit)
+        self.symbols = self.part.vocabulary().kind
+        self.rows = draw(caption_rows(self.dataset, split, self.symbols), limit)
         if not all("captions" in row and "picture" in row for row in self.rows):
             raise DataError(f"{dataset}: {split} has no pictures with captions; prepare flickr8k first and give it.")
         self.describer = load_describer(self.part.folder, threads=1)
@@ -73,7 +76,7 @@ class CaptionEvaluation:
         self.confidence = _take_confidence(self.describer)
         self.search = SearchOptions(beam=beam).apply(self.describer.search)
         self.jobs, self.quiet, self.variants = jobs, quiet, variants
-        self.options = options or ScoringOptions()
+        self.options = _options_for(self.symbols, options or ScoringOptions())
 
     def run(self, shuffled: bool, with_calibration: bool, output: str | None) -> str:
         """Describe, score, write `output` and the page if asked for; returns the table."""
@@ -86,9 +89,11 @@ class CaptionEvaluation:
         best = [found[0] for found in described]
         calibration = self._calibrate(hypotheses, references, best) if with_calibration else None
         among_variants = self._among_variants(described)
-        rows = [*scoring.rows(), *_further_rows(calibration, among_variants)]
+        phone_errors = phone_error_rate(hypotheses, references) if self.symbols == "phones" else None
+        rows = [*scoring.rows(), *_further_rows(calibration, among_variants, phone_errors)]
         if output:
-            write_result(output, self._result(shuffled, scoring, calibration, among_variants))
+            result = self._result(shuffled, scoring, calibration, among_variants)
+            write_result(output, result if phone_errors is None else {**result, "phone_error_rate": phone_errors})
         self._report(scoring, rows, best, shuffled)
         return text_table(rows)
 
@@ -119,7 +124,8 @@ class CaptionEvaluation:
         """The captions of the data set's training split, unless that is what is evaluated."""
         if "train" not in self.dataset.splits or self.split == "train":
             return None
-        return [caption for row in self.dataset.rows("train") for caption in row.get("captions", ())]
+        rows = caption_rows(self.dataset, "train", self.symbols)
+        return [caption for row in rows for caption in row.get("captions", ())]
 
     def _among_variants(self, described: list[list[Description]]) -> float | None:
         """Self-BLEU times 100 of the captions of each picture; None where one was asked for, or found."""
@@ -130,7 +136,7 @@ class CaptionEvaluation:
         self, hypotheses: dict[str, str], references: dict[str, list[str]], described: list[Description]
     ) -> Calibration:
         """Fit the mean log-probability per symbol, which the uncalibrated confidence is the exponential of."""
-        correct, threshold = as_good_as_people(hypotheses, references)
+        correct, threshold = as_good_as_people(hypotheses, references, TOKENIZERS[self.options.tokenizer])
         scores = np.array([math.log(max(found.confidence, 1e-300)) for found in described])
         return calibrate(scores, correct, _MEANING.format(threshold=threshold))
 
@@ -214,9 +220,26 @@ def _take_confidence(describer: Describer) -> ConfidenceConfig | None:
     return taken
 
 
-def _further_rows(calibration: Calibration | None, among_variants: float | None) -> list[tuple[str, str, str]]:
+def _options_for(symbols: str, options: ScoringOptions) -> ScoringOptions:
+    """Captions in phones are scored by words of phones, which are in no file of frequencies and which Java cannot read.
+
+    Raises:
+        DataError: something else is asked of them.
+    """
+    if symbols != "phones":
+        return options
+    if (options.tokenizer, options.document_frequency) != ("words", CORPUS):
+        raise DataError("captions in phones have their own tokenizer and the document frequencies of the corpus alone.")
+    return replace(options, tokenizer="phones", java=False)
+
+
+def _further_rows(
+    calibration: Calibration | None, among_variants: float | None, phone_errors: float | None
+) -> list[tuple[str, str, str]]:
     """What only captions of a bundle are measured for."""
     rows = []
+    if phone_errors is not None:
+        rows += [("wrong phones", f"{100 * phone_errors:.1f} %", "of the nearest human caption's")]
     if among_variants is not None:
         rows += [("self-BLEU, one picture", f"{among_variants:.1f}", "")]
     if calibration is not None:

@@ -21,10 +21,11 @@ from optophone.evaluation.document_frequency import (
 )
 from optophone.evaluation.java import NotMeasuredError
 from optophone.evaluation.metric import METRICS
+from optophone.evaluation.phone_error import tokenize_phones
 from optophone.evaluation.ptb_tokenizer import tokenize_ptb
 from optophone.evaluation.report import table
 
-TOKENIZERS: Mapping[str, Tokenizer] = {"words": tokenize_words, "ptb": tokenize_ptb}
+TOKENIZERS: Mapping[str, Tokenizer] = {"words": tokenize_words, "ptb": tokenize_ptb, "phones": tokenize_phones}
 CORPUS = "corpus"
 _NOT_MEASURED = "not measured"
 # Of single pictures; BLEU-4 is mostly 0 there.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optophone.core.errors import DataError
-from optophone.core.text import tokenize_caption
+from optophone.evaluation.captions import Tokenizer, tokenize_words
 from optophone.evaluation.cider import CiderD
 from optophone.evaluation.document_frequency import document_frequency
 
@@ -114,7 +114,7 @@ def discrimination(scores: np.ndarray, correct: np.ndarray) -> float:
 
 
 def as_good_as_people(
-    hypotheses: Mapping[str, str], references: Mapping[str, Sequence[str]]
+    hypotheses: Mapping[str, str], references: Mapping[str, Sequence[str]], tokenizer: Tokenizer = tokenize_words
 ) -> tuple[np.ndarray, float]:
     """Which captions agree with people as well as people do among themselves.
 
@@ -125,6 +125,7 @@ def as_good_as_people(
     Args:
         hypotheses: picture's name to its caption.
         references: picture's name to its human captions, two at least.
+        tokenizer: cuts texts into words.
 
     Returns:
         (P,) bool in the order of `hypotheses`, and the threshold (CIDEr-D times 100).
@@ -132,7 +133,7 @@ def as_good_as_people(
     Raises:
         DataError: a picture with fewer than two human captions.
     """
-    human = [[tokenize_caption(text) for text in references[picture]] for picture in hypotheses]
+    human = [tokenizer(references[picture]) for picture in hypotheses]
     n_captions = min(map(len, human))
     if n_captions < 2:
         raise DataError("calibration compares people with each other: every picture needs two human captions.")
@@ -142,5 +143,5 @@ def as_good_as_people(
         for i in range(n_captions)
     ]
     threshold = float(np.quantile(np.concatenate(among_people), 1 - HUMAN_SHARE))
-    scores = CiderD(human, frequency).score([tokenize_caption(text) for text in hypotheses.values()])
+    scores = CiderD(human, frequency).score(tokenizer(list(hypotheses.values())))
     return scores >= threshold, 100 * threshold
