@@ -182,3 +182,30 @@ def test_known_regions_belong_to_their_pictures(source: CaptionedPictures) -> No
         for index, captions in zip(batch.indices, captions_of(batch), strict=True):
             assert sorted(captions) == sorted(map(tuple, source.captions[index]))
     assert views == {0, 1}
+
+
+def test_phones_are_those_of_the_rows() -> None:
+    rows = [{"id": "0", "captions": ["ɐ | d ˈɔː ɡ", "ɡ"]}]
+    vocabulary = build_vocabulary(rows, CaptionedPicturesConfig("", symbols="phones"))
+    assert vocabulary.kind == "phones"
+    assert [vocabulary.decode(caption) for caption in encode_captions(rows, vocabulary)[0]] == rows[0]["captions"]
+
+
+@pytest.mark.parametrize(("symbols", "longest"), [("words", 3), ("characters", 15), ("phones", 12)])
+def test_the_cut_is_counted_in_words(symbols: str, longest: int) -> None:
+    text = "ɐ " * 40 if symbols == "phones" else "a dog and a cat and a cow and a horse and a hen"
+    config = CaptionedPicturesConfig(
+        "",
+        symbols=symbols,
+        min_count=1,
+        max_symbols=3,
+        captions_per_picture=1,
+        sizes=((0, 16),),
+        size=16,  # type: ignore[arg-type]
+    )
+    rows = [{"id": "0", "captions": [text]}]
+    vocabulary = build_vocabulary(rows, config)
+    pictures = np.zeros((1, 16, 16, 3), dtype=np.uint8)
+    batch = CaptionedPictures(pictures, encode_captions(rows, vocabulary), vocabulary, config)[StepItems(0, 0, [0])]
+    assert batch.targets.shape == (1, longest)
+    assert vocabulary.end not in batch.targets

@@ -241,3 +241,21 @@ def test_the_search_of_the_configuration_is_used(tmp_path: Path) -> None:
     with torch.no_grad():
         scene.objective.validate(scene.model, torch.zeros(2, 3, 16, 16))
     assert [len(caption.split()) for caption in scene.objective.captions] == [5, 5]
+
+
+def test_another_kind_of_symbols_changes_what_is_counted_in_words(tmp_path: Path) -> None:
+    mapping = captioner_experiment(tmp_path)
+    mapping["search"] |= {"max_length": 20, "min_length": 2, "block_ngram": 3}
+    mapping["data"] |= {"max_symbols": 22}
+    words = from_mapping(CaptioningExperiment, mapping)
+    assert words.search_in_symbols() == words.search
+    assert words.decoder_in_symbols() == words.decoder
+    mapping["data"]["symbols"] = "characters"
+    letters = from_mapping(CaptioningExperiment, mapping)
+    search = letters.search_in_symbols()
+    assert (search.max_length, search.min_length, search.block_ngram) == (100, 10, 15)
+    assert letters.decoder_in_symbols().options["max_length"] == 110
+    mapping["decoder"]["options"]["max_length"] = 500
+    assert from_mapping(CaptioningExperiment, mapping).decoder_in_symbols().options["max_length"] == 500
+    mapping["decoder"] = {"name": "show-attend-tell"}
+    assert from_mapping(CaptioningExperiment, mapping).decoder_in_symbols().options == {}
