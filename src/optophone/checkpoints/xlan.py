@@ -256,7 +256,7 @@ def _configuration(sizes: XLanConfig, config: Mapping[str, Any]) -> XLanConfig:
         "BILINEAR.ENCODE_ATT_MID_DIM": [head_dim, sizes.encoder_mid_dim, head_dim],
         "BILINEAR.DECODE_ATT_MID_DIM": [head_dim, sizes.decoder_mid_dim, head_dim],
     }
-    taken = {}
+    taken: dict[str, Any] = {}
     for name, value in options.items():
         if name in _DROPOUTS:
             taken[_DROPOUTS[name]] = float(value)

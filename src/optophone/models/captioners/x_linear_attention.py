@@ -84,7 +84,6 @@ class XLinearAttention(nn.Module):
         self.query_value = HeadProjections(config)
         self.key_value = HeadProjections(config)
         self.compare = nn.Linear(head_dim, config.mid_dim)
-        self.mid_dropout = nn.Dropout(config.mid_dropout)
         self.score = nn.Linear(config.mid_dim, 1, bias=False)  # softmax does not see a bias
         self.channel = nn.Linear(config.mid_dim, head_dim)
         self.dropout = nn.Dropout(config.dropout)
@@ -107,29 +106,53 @@ class XLinearAttention(nn.Module):
         """
         queries, first_values = self.query_value(query).unbind(2)  # (B, Q, H, d)
         keys, second_values = keys_values.unbind(1)  # (B, H, R, d)
-        compared = self._compare(queries, keys)
-        scores = (compared @ self.score.weight[0]).transpose(2, 3).float()
+        compared, scale = self._compare(queries, keys)
+        scores = (compared @ (scale * self.score.weight[0])).transpose(2, 3).float()
         if weights is not None:
             scores = scores.masked_fill(weights.unsqueeze(1) == 0, EXCLUDED)
         attention = scores.softmax(-1)
-        channels = self.channel(self._mean_over_regions(compared, weights)).sigmoid()  # (B, H, Q, d)
+        channels = self.channel(scale * mean_over_regions(compared, weights)).sigmoid()  # (B, H, Q, d)
         found = (attention.to(second_values.dtype) @ second_values) * channels
         result = first_values * found.transpose(1, 2)
         return self.dropout(result.flatten(2)), attention.mean(1)
 
-    def _compare(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """What B is called above, (B, H, R, Q, mid), of queries (B, Q, H, d) and keys (B, H, R, d)."""
+    def _compare(self, queries: Tensor, keys: Tensor) -> tuple[Tensor, float]:
+        """B as above of queries (B, Q, H, d) and keys (B, H, R, d), with dropout.
+
+        Returns:
+            (B, H, R, Q, mid), and the factor that makes up for what dropout took away, for the caller to multiply
+            something smaller with.
+        """
         by_head = queries.permute(0, 2, 3, 1).contiguous().unsqueeze(-1)  # (B, H, d, Q, 1)
         matrices = by_head * self.compare.weight.T.to(queries.dtype).unsqueeze(1)
         products = (keys @ matrices.flatten(3)).unflatten(3, (-1, self.config.mid_dim))
-        return self.mid_dropout((products + self.compare.bias.to(products.dtype)).relu_())
+        products += self.compare.bias.to(products.dtype)
+        scale = 1.0
+        if self.training and self.config.mid_dropout > 0:
+            # Zeros before the ReLU are zeros behind it, and no gradient passes there: autograd need not know.
+            mask, scale = dropped(products, self.config.mid_dropout)
+            products.detach().masked_fill_(mask, 0.0)
+        return products.relu_(), scale
 
-    @staticmethod
-    def _mean_over_regions(compared: Tensor, weights: Tensor | None) -> Tensor:
-        """(B, H, Q, mid) of `compared` (B, H, R, Q, mid)."""
-        if weights is None:
-            return compared.mean(2)
-        weights = weights.to(compared.dtype).unsqueeze(1)
-        if weights.shape[2] == 1:  # the same for all queries: one product
-            return (weights @ compared.flatten(3)).unflatten(3, (-1, compared.shape[4])).squeeze(2)
-        return (compared * weights.transpose(2, 3).unsqueeze(-1)).sum(2)
+
+def mean_over_regions(compared: Tensor, weights: Tensor | None) -> Tensor:
+    """(B, H, Q, mid) of `compared` (B, H, R, Q, mid); weights (B, Q, R), both first axes may be 1, None for equal."""
+    if weights is None:
+        return compared.mean(2)
+    weights = weights.to(compared.dtype).unsqueeze(1)
+    if weights.shape[2] == 1:  # the same for all queries: one product
+        return (weights @ compared.flatten(3)).unflatten(3, (-1, compared.shape[4])).squeeze(2)
+    return (compared * weights.transpose(2, 3).unsqueeze(-1)).sum(2)
+
+
+def dropped(like: Tensor, probability: float) -> tuple[Tensor, float]:
+    """Which values dropout zeroes, in the shape of `like`, and the factor for the others.
+
+    A random byte for each: what is compared is the largest tensor of the model, and drawing a float for each of its
+    values takes longer than everything else that is done with it. `probability` becomes a multiple of 1 / 256, and the
+    factor matches.
+    """
+    n_dropped = min(max(round(256 * probability), 1), 255)
+    words = torch.empty((like.numel() + 7) // 8, dtype=torch.int64, device=like.device).random_(-(2**63), None)
+    mask = words.view(torch.uint8)[: like.numel()].view(like.shape) < n_dropped
+    return mask, 256 / (256 - n_dropped)

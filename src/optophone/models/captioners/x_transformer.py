@@ -179,6 +179,7 @@ class XTransformer(nn.Module):
         dim = config.dim
         self.encoder = XLinearEncoder(config.encoder())
         self.embedding = nn.Embedding(config.n_symbols, dim)
+        self.positions: Tensor
         self.register_buffer("positions", sinusoids(config.max_length, dim), persistent=False)
         self.embedding_norm = nn.LayerNorm(dim)
         self.embedding_dropout = nn.Dropout(config.embedding_dropout)

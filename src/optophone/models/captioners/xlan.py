@@ -1,7 +1,8 @@
 """X-LAN: X-Linear attention in the encoder, and around an LSTM in the decoder."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from optophone.core.errors import ConfigurationError
 from optophone.models.captioners.output import CaptionerOutput
+from optophone.models.captioners.recurrent_product import RecurrentProduct
 from optophone.models.captioners.region_mask import region_weights
 from optophone.models.captioners.x_linear_attention import XLinearAttention, XLinearConfig
 from optophone.models.captioners.x_linear_encoder import EncodedPicture, XLinearEncoder, XLinearEncoderConfig
@@ -96,6 +98,20 @@ class XLanState(NamedTuple):
     context: Tensor
 
 
+class Products(NamedTuple):
+    """The linear maps of a step: (N, n_in) → (N, n_out) each.
+
+    Args:
+        gates: of context and hidden state to the LSTM's gates, those of symbol and picture added.
+        projection: of the hidden state and what the blocks found.
+        context: of what was found and the hidden state to the gated linear unit.
+    """
+
+    gates: Callable[[Tensor], Tensor]
+    projection: Callable[[Tensor], Tensor]
+    context: Callable[[Tensor], Tensor]
+
+
 class XLan(nn.Module):
     """The X-Linear attention network.
 
@@ -119,6 +135,8 @@ class XLan(nn.Module):
         self.embedding = nn.Embedding(config.n_symbols, dim)
         self.embedding_dropout = nn.Dropout(config.embedding_dropout)
         self.gates_from_symbol = nn.Linear(dim, 4 * dim)
+        self.register_buffer("symbol_table", None, persistent=False)  # of `tabulate_symbols`
+        self.symbol_table: Tensor | None
         # The context's half reads the picture as a whole too, which is added to the context: `begin` does that once.
         self.gates_from_state = nn.Linear(2 * dim, 4 * dim, bias=False)
         self.blocks = nn.ModuleList(
@@ -129,9 +147,28 @@ class XLan(nn.Module):
         self.context = nn.Linear(2 * dim, 2 * dim)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(dim, config.n_symbols)
+        self.register_load_state_dict_post_hook(_forget_table)
         if config.tied_embeddings:
             nn.init.normal_(self.embedding.weight, std=dim**-0.5)
             self.output.weight = self.embedding.weight
+
+    @torch.no_grad()
+    def tabulate_symbols(self) -> None:
+        """Compute once what every symbol gives to the gates of the LSTM, so that a step looks it up.
+
+        It costs V · 4 D values of memory (155 MB in the published size) and spares each step a seventh of the weights
+        it would read, which is what decoding a few pictures at a time waits for. Going back to training, or loading
+        weights, forgets the table.
+        """
+        assert not self.training, "weights in training change"
+        self.symbol_table = None
+        self.symbol_table = self._symbol_gates(torch.arange(self.config.n_symbols, device=self.embedding.weight.device))
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch dropout on or off; see `tabulate_symbols` for what else."""
+        if mode:
+            self.symbol_table = None
+        return super().train(mode)
 
     def encode(self, regions: Tensor, regions_mask: Tensor | None) -> EncodedPicture:
         """The pictures as wholes (B, D) and their regions (B, R, D), of regions (B, R, region_dim)."""
@@ -156,10 +193,11 @@ class XLan(nn.Module):
         memory, first = self.begin(regions, regions_mask)
         state = XLanState(*(x.repeat_interleave(captions_per_picture, 0) for x in first))
         symbol_gates = self._symbol_gates(ids)
-        by_picture = symbol_gates.unflatten(0, (-1, captions_per_picture)) + memory.gates[:, None, None]
+        gates = symbol_gates.unflatten(0, (-1, captions_per_picture)) + memory.gates[:, None, None]
+        products = self._recurrent_products(gates.flatten(0, 1))
         contexts, attentions = [], []
-        for gates in by_picture.flatten(0, 1).unbind(1):
-            state, attention = self._advance(gates, memory, state)
+        for _ in range(ids.shape[1]):
+            state, attention = self._advance(products, memory, state)
             contexts.append(state.context)
             attentions.append(attention)
         logits = self.output(self.dropout(torch.stack(contexts, 1)))
@@ -196,8 +234,9 @@ class XLan(nn.Module):
             log_probs (N, V) float32, attention (N, R), the next state.
         """
         memory = XLanMemory(*memory)
-        gates = _per_picture(self._symbol_gates(ids), memory.gates) + memory.gates.unsqueeze(1)
-        following, attention = self._advance(gates.flatten(0, 1), memory, XLanState(*state))
+        gates = (_per_picture(self._symbol_gates(ids), memory.gates) + memory.gates.unsqueeze(1)).flatten(0, 1)
+        products = Products(lambda x: gates + self.gates_from_state(x), self.projection, self.context)
+        following, attention = self._advance(products, memory, XLanState(*state))
         return self.output(following.context).float().log_softmax(-1), attention, following
 
     def _blocks(self) -> list[XLinearAttention]:
@@ -205,29 +244,47 @@ class XLan(nn.Module):
 
     def _symbol_gates(self, ids: Tensor) -> Tensor:
         """What symbols (...) give to the gates of the LSTM, (..., 4 D)."""
+        if self.symbol_table is not None:
+            return self.symbol_table[ids]
         symbols = F.celu(self.embedding(ids), self.config.alpha)
         return self.gates_from_symbol(self.embedding_dropout(symbols))
 
-    def _advance(self, gates: Tensor, memory: XLanMemory, state: XLanState) -> tuple[XLanState, Tensor]:
-        """One LSTM step from the gates of symbol and picture (N, 4 D), then the attention: next state, (N, R)."""
+    def _recurrent_products(self, gates: Tensor) -> Products:
+        """The linear maps of as many steps as there are `gates` (N, S, 4 D) of symbols and pictures."""
+
+        def of(linear: nn.Linear) -> RecurrentProduct:
+            return RecurrentProduct(linear.weight, linear.bias.to(gates.dtype).expand(*gates.shape[:2], -1))
+
+        from_state = RecurrentProduct(self.gates_from_state.weight, gates)
+        return Products(from_state, of(self.projection), of(self.context))
+
+    def _advance(self, products: Products, memory: XLanMemory, state: XLanState) -> tuple[XLanState, Tensor]:
+        """One LSTM step, then the attention: the next state, and where it looked (N, R)."""
         before = torch.cat([self.dropout(state.context), state.hidden], -1)
-        enter, forget, candidate, leave = (gates + self.gates_from_state(before)).float().chunk(4, -1)
+        enter, forget, candidate, leave = products.gates(before).float().chunk(4, -1)
         cell = forget.sigmoid() * state.cell + enter.sigmoid() * candidate.tanh()
         hidden = leave.sigmoid() * cell.tanh()
-        found, attention = self._attend(hidden, memory)
-        context = F.glu(self.context(torch.cat([found, hidden], -1)), -1).float()
+        asked, attention = self._attend(hidden, memory)
+        found = self.norm(products.projection(asked))
+        context = F.glu(products.context(torch.cat([found, hidden], -1)), -1).float()
         return XLanState(hidden, cell, context), attention
 
     def _attend(self, hidden: Tensor, memory: XLanMemory) -> tuple[Tensor, Tensor]:
-        """What the hidden state (N, D) finds, and where (N, R); N is a multiple of the pictures in memory."""
+        """The hidden state (N, D) and what each block finds, side by side, and where the last one looked (N, R).
+
+        N is a multiple of the pictures in memory.
+        """
         query = attention = _per_picture(hidden, memory.gates)
         weights = memory.weights.unsqueeze(1)
         found = [query]
         for i, block in enumerate(self._blocks()):
             query, attention = block(query, memory.keys_values[:, i], weights)
             found.append(query)
-        result = self.norm(self.projection(torch.cat(found, -1)))
-        return result.flatten(0, 1), attention.flatten(0, 1)
+        return torch.cat(found, -1).flatten(0, 1), attention.flatten(0, 1)
+
+
+def _forget_table(model: XLan, _: Any) -> None:
+    model.symbol_table = None
 
 
 def _per_picture(x: Tensor, memory: Tensor) -> Tensor:
