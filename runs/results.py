@@ -52,7 +52,7 @@ def caption_rows(own: dict[str, Any], shuffled: dict[str, Any]) -> list[Row]:
         (
             "confidence off by",
             f"{100 * calibration['expected_calibration_error']:.1f} points",
-            "expected calibration error, fitted on one half, measured on the other",
+            "expected calibration error, fitted on nine tenths, measured on the tenth",
         ),
     ]
 

@@ -22,6 +22,7 @@ MEL = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels
 PICTURE = PictureSpec(height=16, width=24, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 GRID = (2, 3)
 STEPS_PER_SYMBOL = 3
+N_STATISTICS = 176  # of `picture_statistics`
 REDUCTION = 2
 PRENET = 8
 _HEADER = '<ir_version: 9, opset_import: ["" : 18]>\n'
@@ -132,9 +133,11 @@ def write_captioner(
     folder: Path,
     vocabulary: Vocabulary | None = None,
     sentences: tuple[str, str] = (BRIGHT, DARK),
+    refuses_flat: bool = False,
     **configuration: Any,
 ) -> Path:
-    """A captioner that says `sentences[0]` of bright pictures and `sentences[1]` of dark ones."""
+    """A captioner that says `sentences[0]` of bright pictures and `sentences[1]` of dark ones; with `refuses_flat` a
+    detector comes with it, see `write_detector`."""
     vocabulary = vocabulary or words()
     constants = {
         "flat_shape": np.array([0, 3, GRID[0] * GRID[1]]),
@@ -167,7 +170,41 @@ def write_captioner(
     ) as writer:
         save_graph(writer.path("encoder.onnx"), _CAPTIONER_ENCODER, constants)
         save_graph(writer.path("step.onnx"), _CAPTIONER_STEP, step_constants)
+        if refuses_flat:
+            write_detector(writer.path("photograph.npz"), refuses_flat=True)
     return folder
+
+
+def write_detector(
+    path: Path, threshold: float = 0.5, n_statistics: int = N_STATISTICS, refuses_flat: bool = False
+) -> Path:
+    """A detector of photographs that says 0.5 of everything; with `refuses_flat` it takes pictures for none whose
+    neighbouring pixels are mostly equal."""
+    weight = np.zeros((1, n_statistics), np.float32)
+    weight[0, 0] = 10.0 if refuses_flat else 0.0
+    np.savez(
+        path,
+        mean=np.zeros(n_statistics, np.float32),
+        scale=np.ones(n_statistics, np.float32),
+        limit=np.float32(4),
+        threshold=np.float32(threshold),
+        **{"first.weight": weight, "first.bias": np.zeros(1, np.float32)},
+        **{"second.weight": -np.ones((1, 1), np.float32), "second.bias": np.full(1, 5.0 * refuses_flat, np.float32)},
+    )
+    return path.with_suffix(".npz")
+
+
+def grainy(bright: bool = True, height: int = 40, width: int = 60) -> np.ndarray:
+    """`picture` with grain, as a photograph has it."""
+    noise = np.random.default_rng(0).integers(-20, 20, (height, width, 3))
+    return (picture(bright, height, width) + noise).astype(np.uint8)
+
+
+def flat(bright: bool = True, height: int = 40, width: int = 60) -> np.ndarray:
+    """`picture` with a plain bar on it: no photograph, and not blank."""
+    drawn = picture(bright, height, width)
+    drawn[:, width // 3 : width // 2] = 128
+    return drawn
 
 
 def _following(vocabulary: Vocabulary, sentence: str) -> np.ndarray:
@@ -252,7 +289,9 @@ def write_vocoder(folder: Path, mel: MelSpec = MEL) -> Path:
     return folder
 
 
-def write_system(folder: Path, configuration: dict[str, Any] | None = None, units: bool = False) -> Path:
+def write_system(
+    folder: Path, configuration: dict[str, Any] | None = None, units: bool = False, refuses_flat: bool = False
+) -> Path:
     """A whole system: words spelled by the voice, or with `units` a captioner and a voice over the same units."""
     vocabulary = build_units(9) if units else None
     sentences = ("1 2 3 4 5", "8 7 6") if units else (BRIGHT, DARK)
@@ -265,7 +304,7 @@ def write_system(folder: Path, configuration: dict[str, Any] | None = None, unit
         parts={kind: kind for kind in ("captioner", "acoustic", "vocoder")},
         licence="Apache-2.0",
     ) as writer:
-        write_captioner(writer.path("captioner"), vocabulary, sentences)
+        write_captioner(writer.path("captioner"), vocabulary, sentences, refuses_flat)
         write_voice(writer.path("acoustic"), vocabulary)
         write_vocoder(writer.path("vocoder"))
     return folder

@@ -16,11 +16,14 @@ import numpy as np
 from optophone.core.audio import write_wave
 from optophone.core.errors import BundleError, ConfigurationError, TextError
 from optophone.core.picture import load_picture
-from optophone.core.protocols import AcousticModel, Captioner, Vocoder
+from optophone.core.protocols import AcousticModel, Caption, Captioner, Judgement, PhotographDetector, Vocoder
 from optophone.core.regions import RegionSpec, load_regions
 from optophone.core.search import SearchConfig
 from optophone.core.text import clean_text, end_sentence, split_sentences
 from optophone.core.time_stretch import MAX_SPEED, MIN_SPEED, stretch_stream, time_stretch
+
+NO_PHOTOGRAPH = "I cannot tell what this picture shows. It does not look like a photograph."
+BLANK = "I cannot tell what this picture shows. It looks blank."
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,15 @@ class Description:
     """What a captioner says of a picture.
 
     Args:
-        text: words separated by spaces, or units.
-        confidence: 0..1.
-        ids: symbols of the captioner's vocabulary.
+        text: words separated by spaces, or units; where it is refused, a sentence that says so.
+        confidence: 0..1 that the text is right; 0 where it is refused.
+        ids: symbols of the captioner's vocabulary; none where it is refused.
         log_prob: natural logarithm of the probability of the whole sequence.
         hedge: words of doubt to be spoken before the text, or "".
         attention: (S, rows, columns) where each symbol looked, or None.
+        photograph: 0..1 that the picture is a photograph; None where nothing judges that.
+        refused: whether there is no description because the picture does not look like a photograph.
+        token_log_probs: of each symbol, the end included; empty where nobody knows.
     """
 
     text: str
@@ -70,6 +76,9 @@ class Description:
     log_prob: float
     hedge: str = ""
     attention: np.ndarray | None = field(default=None, repr=False, compare=False)
+    photograph: float | None = None
+    refused: bool = False
+    token_log_probs: tuple[float, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def said(self) -> str:
@@ -78,7 +87,13 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data without the attention."""
-        return {"text": self.text, "confidence": round(self.confidence, 4), "log_prob": round(self.log_prob, 4)}
+        return {
+            "text": self.text,
+            "confidence": round(self.confidence, 4),
+            "log_prob": round(self.log_prob, 4),
+            "photograph": None if self.photograph is None else round(self.photograph, 4),
+            "refused": self.refused,
+        }
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,16 @@ class Spoken:
     timings: dict[str, float] = field(default_factory=dict)
 
     @property
+    def refused(self) -> bool:
+        """Whether there is no description because the picture does not look like a photograph."""
+        return any(variant.refused for variant in self.variants)
+
+    @property
+    def photograph(self) -> float | None:
+        """0..1 that the picture is a photograph; None where a text was given or nothing judges that."""
+        return self.variants[0].photograph if self.variants else None
+
+    @property
     def duration_s(self) -> float:
         """Seconds of sound."""
         return len(self.wave) / self.sample_rate
@@ -125,6 +150,8 @@ class Spoken:
         return {
             "text": self.text,
             "confidence": None if self.confidence is None else round(self.confidence, 4),
+            "photograph": None if self.photograph is None else round(self.photograph, 4),
+            "refused": self.refused,
             "said": self.said,
             "variants": [variant.to_json() for variant in self.variants],
             "sample_rate": self.sample_rate,
@@ -143,6 +170,8 @@ class Describer:
         hedges: words of doubt; of those whose threshold is above the confidence, the lowest threshold's are said.
         at_least: pixels a side that suffice: large JPEG files may be decoded at a fraction of their size.
         regions: what region features the captioner reads, where it reads these instead of pictures.
+        detector: judges whether a picture is a photograph at all; what is none is refused in words, so a captioner
+            that writes none refuses nothing.
     """
 
     def __init__(
@@ -152,8 +181,10 @@ class Describer:
         hedges: Sequence[Hedge] = (),
         at_least: int | None = None,
         regions: RegionSpec | None = None,
+        detector: PhotographDetector | None = None,
     ) -> None:
         self.captioner = captioner
+        self.detector = None if regions is not None else detector
         self.at_least = at_least
         self.regions = regions
         self.search = search or SearchConfig()
@@ -168,6 +199,7 @@ class Describer:
         seed: int | None = None,
         search: SearchConfig | None = None,
         hedge: bool = True,
+        force: bool = False,
     ) -> list[Description]:
         """Describe a picture: at least one description and at most `variants`, all different, best first.
 
@@ -178,6 +210,7 @@ class Describer:
             seed: of a sampling search.
             search: how to search; None takes the bundle's own way.
             hedge: whether an unsure description gets words of doubt.
+            force: whether to describe even what does not look like a photograph.
 
         Raises:
             PictureError: the picture cannot be read.
@@ -186,17 +219,33 @@ class Describer:
         """
         in_words = self.captioner.vocabulary.kind == "words"
         config = _search_for(search or self.search, variants, seed, in_words)
+        loaded = self._load(picture)
+        judgement = self.detector.judge(loaded) if self.detector is not None else None
+        if judgement is not None and not (judgement.is_photograph or force) and self.writes_text:
+            return [_refusal(judgement)]
         found: dict[str, Description] = {}
-        for caption in self.captioner.caption(self._load(picture), config):
+        for caption in self.captioner.caption(loaded, config):
             text = self.captioner.vocabulary.decode(caption.ids)
             if text and text not in found:
-                words = self._words_of_doubt(caption.confidence) if hedge and self.writes_text else ""
-                found[text] = Description(
-                    text, caption.confidence, caption.ids, caption.log_prob, words, caption.attention
-                )
+                found[text] = self._description(text, caption, judgement, hedge)
         if not found:
             raise TextError("the captioner found no words for this picture; try another search, such as sampling.")
         return list(found.values())[:variants]
+
+    def _description(self, text: str, caption: Caption, judgement: Judgement | None, hedge: bool) -> Description:
+        confidence = caption.confidence
+        if judgement is not None and not judgement.is_photograph:
+            confidence *= judgement.probability  # a caption of what is no photograph cannot be right
+        return Description(
+            text,
+            confidence,
+            caption.ids,
+            caption.log_prob,
+            hedge=self._words_of_doubt(confidence) if hedge and self.writes_text else "",
+            attention=caption.attention,
+            photograph=None if judgement is None else judgement.probability,
+            token_log_probs=caption.token_log_probs,
+        )
 
     def _load(self, source: Any) -> np.ndarray:
         """The picture (H, W, 3) uint8, or the regions (R, D) float32."""
@@ -342,6 +391,7 @@ class TokenPipeline:
         seed: int | None = None,
         search: SearchConfig | None = None,
         hedge: bool = True,
+        force: bool = False,
     ) -> Spoken:
         """Describe a picture aloud.
 
@@ -352,6 +402,7 @@ class TokenPipeline:
             seed: of a sampling search.
             search: how to search; None takes the bundle's own way.
             hedge: whether words of doubt are spoken before an unsure description.
+            force: whether to describe even what does not look like a photograph.
 
         Raises:
             PictureError: the picture cannot be read.
@@ -359,7 +410,7 @@ class TokenPipeline:
         """
         check_speed(speed)
         began = time.perf_counter()
-        descriptions = self.caption(picture, variants=variants, seed=seed, search=search, hedge=hedge)
+        descriptions = self.caption(picture, variants=variants, seed=seed, search=search, hedge=hedge, force=force)
         captioned = time.perf_counter()
         spoken = self.speak(descriptions, speed=speed)
         timings = {"caption_s": captioned - began, **spoken.timings, "total_s": time.perf_counter() - began}
@@ -373,9 +424,10 @@ class TokenPipeline:
         seed: int | None = None,
         search: SearchConfig | None = None,
         hedge: bool = True,
+        force: bool = False,
     ) -> list[Description]:
         """The descriptions alone: see `Describer.caption`."""
-        return self.describer.caption(picture, variants=variants, seed=seed, search=search, hedge=hedge)
+        return self.describer.caption(picture, variants=variants, seed=seed, search=search, hedge=hedge, force=force)
 
     def speak(self, descriptions: Sequence[Description], *, speed: float = 1.0) -> Spoken:
         """Speak what `caption` returned, one description after the other."""
@@ -411,10 +463,11 @@ class TokenPipeline:
         seed: int | None = None,
         search: SearchConfig | None = None,
         hedge: bool = True,
+        force: bool = False,
     ) -> Iterator[np.ndarray]:
         """The wave of a call with the same arguments in chunks (n,) float32 at `sample_rate`, the first one early."""
         check_speed(speed)
-        descriptions = self.caption(picture, variants=variants, seed=seed, search=search, hedge=hedge)
+        descriptions = self.caption(picture, variants=variants, seed=seed, search=search, hedge=hedge, force=force)
         return self.stream_descriptions(descriptions, speed=speed)
 
     def stream_descriptions(self, descriptions: Iterable[Description], *, speed: float = 1.0) -> Iterator[np.ndarray]:
@@ -434,9 +487,15 @@ class TokenPipeline:
 
     def utterances(self, description: Description) -> list[np.ndarray]:
         """Symbols (S,) of the voice for each utterance of a description."""
-        if self.shares_symbols:
+        if self.shares_symbols and not description.refused:
             return [np.array(description.ids, dtype=np.int64)]
         return self.voice.spell(description.said)
+
+
+def _refusal(judgement: Judgement) -> Description:
+    """What is said of a picture that is no photograph."""
+    text = BLANK if judgement.is_blank else NO_PHOTOGRAPH
+    return Description(text, 0.0, (), 0.0, photograph=judgement.probability, refused=True)
 
 
 def check_speed(speed: float) -> None:

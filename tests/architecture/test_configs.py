@@ -17,11 +17,18 @@ from optophone.data.captioned_pictures import CaptionedPictures, encode_captions
 from optophone.data.captioned_regions import RegionBatch
 from optophone.data.speech import SpeechBatch, build_speech_vocabulary
 from optophone.data.steps import StepItems
+from optophone.models.detectors.photograph_classifier import PhotographClassifier
 from optophone.models.encoders.residual_grid import PictureClassifier, ResidualGrid
 from optophone.training import captioning, synthesis
 from optophone.training.captioning import CaptioningExperiment, CaptioningObjective
 from optophone.training.classification import ClassificationExperiment, ClassificationObjective, LabelledPictures
 from optophone.training.optimization import build_optimizer, learning_rate_factor
+from optophone.training.photograph import (
+    BalancedStatistics,
+    PhotographExperiment,
+    PhotographObjective,
+    PhotographStatistics,
+)
 from optophone.training.run import build_experiment, read_configuration
 from optophone.training.self_critical import SelfCriticalReward
 from optophone.training.synthesis import SynthesisExperiment, SynthesisObjective
@@ -87,11 +94,19 @@ def step_acoustic(experiment: SynthesisExperiment) -> Built:
     return model, objective.training_loss(model, batch, 0)[0]
 
 
+def step_photograph(experiment: PhotographExperiment) -> Built:
+    statistics = PhotographStatistics(np.ones((3, 6), np.float32), np.zeros((3, 6), np.float32))
+    model = PhotographClassifier(6, experiment.model)
+    batch = BalancedStatistics(statistics, experiment.data.batch_size)[StepItems(0, 0, [])]
+    return model, PhotographObjective(experiment.label_smoothing).training_loss(model, batch, 0)[0]
+
+
 # A new kind of training says here how it takes its first step.
 STEPS: dict[str, Callable[[Any], Built]] = {
     "encoder": step_encoder,
     "captioner": step_captioner,
     "acoustic": step_acoustic,
+    "photograph": step_photograph,
 }
 
 

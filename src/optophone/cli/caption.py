@@ -16,6 +16,7 @@ from optophone.core.errors import OptophoneError
 @options.variants_option
 @options.json_option
 @options.search_options
+@options.force_option
 @options.threads_option
 @options.quiet_option
 def caption(
@@ -24,10 +25,13 @@ def caption(
     variants: int,
     as_json: bool,
     search_options: SearchOptions,
+    force: bool,
     threads: int | None,
     quiet: bool,
 ) -> int:
     """Describe photos in words only, or in units where the model has no words.
+
+    Of pictures that are no photographs (pages, windows, charts, noise) it says that it cannot tell.
 
     PHOTO is a file, or - for standard input. One bad photo does not stop the others; the exit status is then 2. Models
     that read region features instead of photos (such as imported X-LAN) take their .npz or .npy files.
@@ -55,7 +59,7 @@ def caption(
             lines = []
             try:
                 picture = standard_input() if photo == "-" else photo
-                descriptions = describer.caption(picture, variants=variants, search=search, hedge=False)
+                descriptions = describer.caption(picture, variants=variants, search=search, hedge=False, force=force)
                 found = [description.to_json() for description in descriptions]
                 record |= {**found[0], "variants": found}
                 lines = [caption_line(one, photo if len(photos) > 1 else None) for one in descriptions]

@@ -1,6 +1,5 @@
 """The work of `optophone evaluate captions`."""
 
-import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -13,18 +12,18 @@ from optophone.cli.caption_scoring import CORPUS, TOKENIZERS, CaptionScoring, Sc
 from optophone.cli.options import SearchOptions
 from optophone.cli.progress import Progress
 from optophone.core.bundle import Bundle, open_bundle
+from optophone.core.confidence import score_features
 from optophone.core.errors import ConfigurationError, DataError
 from optophone.data.manifest import Row, read_dataset
 from optophone.data.packed_regions import PackedRegions
 from optophone.data.phones import caption_rows
-from optophone.evaluation.calibration import Calibration, as_good_as_people, calibrate, logistic
+from optophone.evaluation.calibration import Calibration, as_good_as_people, calibrate
 from optophone.evaluation.diversity import self_bleu
 from optophone.evaluation.phone_error import phone_error_rate
 from optophone.evaluation.report import command_line, write_result
 from optophone.export.results import content_hash
-from optophone.pipelines import Describer, Description
+from optophone.pipelines import Description
 from optophone.runtime.load import find_bundle, load_describer, open_part
-from optophone.runtime.onnx_captioner import ConfidenceConfig, OnnxCaptioner
 
 _MEANING = (
     "the caption agrees with people as well as three quarters of people's own captions do (CIDEr-D against the human"
@@ -73,7 +72,6 @@ class CaptionEvaluation:
             raise DataError(f"{dataset}: {split} has no pictures with captions; prepare flickr8k first and give it.")
         self.describer = load_describer(self.part.folder, threads=1)
         self.sources = self._sources(regions)
-        self.confidence = _take_confidence(self.describer)
         self.search = SearchOptions(beam=beam).apply(self.describer.search)
         self.jobs, self.quiet, self.variants = jobs, quiet, variants
         self.options = _options_for(self.symbols, options or ScoringOptions())
@@ -107,7 +105,7 @@ class CaptionEvaluation:
 
     def _describe_one(self, row: Row) -> list[Description]:
         source = self.sources(row)
-        return self.describer.caption(source, variants=self.variants, search=self.search, hedge=False)
+        return self.describer.caption(source, variants=self.variants, search=self.search, hedge=False, force=True)
 
     def _sources(self, regions: Path | None) -> Callable[[Row], Path | np.ndarray]:
         """What the captioner is shown of a row: the picture's file, or its region features (R, D)."""
@@ -135,10 +133,10 @@ class CaptionEvaluation:
     def _calibrate(
         self, hypotheses: dict[str, str], references: dict[str, list[str]], described: list[Description]
     ) -> Calibration:
-        """Fit the mean log-probability per symbol, which the uncalibrated confidence is the exponential of."""
+        """Fit the confidence to whether captions are as good as people's."""
         correct, threshold = as_good_as_people(hypotheses, references, TOKENIZERS[self.options.tokenizer])
-        scores = np.array([math.log(max(found.confidence, 1e-300)) for found in described])
-        return calibrate(scores, correct, _MEANING.format(threshold=threshold))
+        features = np.array([score_features(found.token_log_probs) for found in described])
+        return calibrate(features, correct, _MEANING.format(threshold=threshold))
 
     def _result(
         self,
@@ -165,21 +163,12 @@ class CaptionEvaluation:
     ) -> None:
         """The page, with the confidence as users see it."""
         pictures = {row["id"]: self.dataset.path("picture", row) for row in self.rows}
-        confidences = {
-            row["id"]: self._shown_confidence(found.confidence) for row, found in zip(self.rows, best, strict=True)
-        }
+        confidences = {row["id"]: found.confidence for row, found in zip(self.rows, best, strict=True)}
         title = f"Captions of {self.dataset.name} {self.split} by {self.part.manifest.name}"
         facts = {"Command": command_line()}
         if shuffled:
             facts = {"Control": "each caption is compared with what people wrote of another picture", **facts}
         scoring.write_report(title, facts, rows, pictures, confidences)
-
-    def _shown_confidence(self, confidence: float) -> float:
-        """What the bundle says of a caption whose uncalibrated confidence this is."""
-        if self.confidence is None:
-            return confidence
-        score = np.array([math.log(max(confidence, 1e-300))])
-        return float(logistic(score, self.confidence.slope, self.confidence.intercept)[0])
 
 
 def part_of(bundle: str, kind: str) -> Bundle:
@@ -213,13 +202,6 @@ def data_facts(dataset: Any, split: str, n_rows: int) -> dict[str, Any]:
     return {"name": dataset.name, "hash": dataset.hash(), "split": split, "rows": n_rows}
 
 
-def _take_confidence(describer: Describer) -> ConfidenceConfig | None:
-    """Take the calibration off, so that the confidence is exp of the mean log-probability per symbol; returns it."""
-    assert isinstance(describer.captioner, OnnxCaptioner)
-    taken, describer.captioner.confidence = describer.captioner.confidence, None
-    return taken
-
-
 def _options_for(symbols: str, options: ScoringOptions) -> ScoringOptions:
     """Captions in phones are scored by words of phones, which are in no file of frequencies and which Java cannot read.
 
@@ -244,6 +226,7 @@ def _further_rows(
         rows += [("self-BLEU, one picture", f"{among_variants:.1f}", "")]
     if calibration is not None:
         rows += [("correct captions", f"{100 * calibration.share_correct:.1f} %", "")]
-        rows += [("confidence off by", f"{100 * calibration.expected_calibration_error:.1f} %", "")]
+        off, by_chance = 100 * calibration.expected_calibration_error, 100 * calibration.by_chance
+        rows += [("confidence off by", f"{off:.1f} %", f"{by_chance:.1f} by chance alone")]
         rows += [("right above wrong", f"{100 * calibration.discrimination:.1f} %", "")]
     return rows

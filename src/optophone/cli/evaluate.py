@@ -190,6 +190,51 @@ def compare(first: Path, second: Path, output: str | None) -> None:
     click.echo(compare_files(first, second, output))
 
 
+@evaluate.command("doubt")
+@bundle_argument
+@dataset_argument
+@click.option(
+    "--non-photographs",
+    "drawn",
+    type=existing,
+    default=Path("data/non-photographs"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Written by `optophone prepare non-photographs`.",
+)
+@split_option
+@click.option("--limit", type=click.IntRange(20), metavar="N", help="Only N photographs, drawn by chance.")
+@click.option("--per-family", type=click.IntRange(1), default=10, show_default=True, help="Drawn pictures of a kind.")
+@click.option("--figures", type=click.Path(path_type=Path), metavar="DIR", help="Write two figures (SVG) there.")
+@output_option
+@jobs_option
+@quiet_option
+def doubt(
+    bundle: str,
+    dataset: Path,
+    drawn: Path,
+    split: str,
+    limit: int | None,
+    per_family: int,
+    figures: Path | None,
+    output: str | None,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    """Find out whether BUNDLE knows when to doubt.
+
+    Is every confidence as often right as it says? What is gained by leaving out the unsure? Are pictures that are no
+    photographs told from the photographs of DATASET, also kinds that the detector was never shown?
+
+    \b
+    Example: optophone evaluate doubt default data/flickr8k -o results/doubt.json --figures docs/results/figures
+    """
+    from optophone.cli.doubt_evaluation import DoubtEvaluation, DoubtOptions
+
+    options = DoubtOptions(split, limit, per_family, figures, jobs, quiet)
+    click.echo(DoubtEvaluation(bundle, dataset, drawn, options).run(output))
+
+
 @evaluate.command("voice")
 @bundle_argument
 @dataset_argument

@@ -21,6 +21,7 @@ import click
     "--metrics", multiple=True, metavar="FILE", help="Result of optophone evaluate to put in; may be repeated."
 )
 @click.option("--confidence", metavar="FILE", help="Result of optophone evaluate captions --calibrate to put in.")
+@click.option("--photograph", metavar="FILE", help="Detector that lets a captioner refuse: photograph.npz of a run.")
 @click.option("--name", help="Name of the bundle.  [default: of the run; of a system, of the folder]")
 @click.option("--licence", default="Apache-2.0", show_default=True, help="Licence of the bundle, as SPDX names it.")
 def export(
@@ -29,6 +30,7 @@ def export(
     precision: str,
     metrics: tuple[str, ...],
     confidence: str | None,
+    photograph: str | None,
     name: str | None,
     licence: str,
 ) -> None:
@@ -51,7 +53,8 @@ def export(
     from optophone.export.results import read_result
 
     results = [read_result(path) for path in metrics]
-    additions = Additions(results, read_result(confidence) if confidence else None, licence, name)
+    fitted = read_result(confidence) if confidence else None
+    additions = Additions(results, fitted, licence, name, Path(photograph) if photograph else None)
     with tempfile.TemporaryDirectory(prefix="optophone-export-") as scratch:
         parts = []
         for number, run in enumerate(runs):

@@ -15,7 +15,9 @@ def printable(name: str) -> str:
 
 def caption_line(description: "Description", name: str | None = None) -> str:
     """`a dog runs on the grass  (confidence 62 %)`, after the photo's name where there are several."""
-    line = f"{description.text}  (confidence {100 * description.confidence:.0f} %)"
+    line = description.text
+    if not description.refused:
+        line += f"  (confidence {100 * description.confidence:.0f} %)"
     return line if name is None else f"{printable(name)}: {line}"
 
 

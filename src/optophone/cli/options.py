@@ -133,6 +133,11 @@ def search_options(command: Command) -> Command:
     return gathered
 
 
+force_option = click.option(
+    "--force", is_flag=True, help="Describe even what does not look like a photograph; the words are then a guess."
+)
+
+
 def hedge_option(command: Command) -> Command:
     """Declare --hedge/--no-hedge."""
     return click.option(

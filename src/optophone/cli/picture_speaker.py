@@ -33,6 +33,7 @@ class SpeakOptions:
     as_json: bool
     search: SearchOptions
     hedge: bool
+    force: bool
     threads: int | None
     quiet: bool
 
@@ -85,7 +86,7 @@ class PictureSpeaker:
         began = time.perf_counter()
         picture = standard_input() if photo == "-" else photo
         descriptions = self.describe.caption(
-            picture, variants=options.variants, search=self.search, hedge=options.hedge
+            picture, variants=options.variants, search=self.search, hedge=options.hedge, force=options.force
         )
         if self.stdout or options.play:  # the words first: the sound takes as long as it lasts
             self._print_captions(photo, descriptions)
@@ -127,6 +128,8 @@ class PictureSpeaker:
         return {
             "text": best.text,
             "confidence": round(best.confidence, 4),
+            "photograph": None if best.photograph is None else round(best.photograph, 4),
+            "refused": best.refused,
             "variants": [description.to_json() for description in descriptions],
             "sample_rate": describe.sample_rate,
             "duration_s": round(n_samples / describe.sample_rate, 3),

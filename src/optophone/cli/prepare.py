@@ -22,9 +22,12 @@ DATASETS = (
     "ljspeech",
     "spoken-captions",
     "region-features",
+    "non-photographs",
 )
 # The data sets that each option belongs to.
 OPTION_OWNERS: dict[str, tuple[str, ...]] = {
+    "count": ("non-photographs",),
+    "seed": ("non-photographs",),
     "size": ("flickr8k", *CAPTIONED),
     "features_only": CAPTIONED,
     "year": ("coco",),
@@ -40,7 +43,7 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
 @click.command("prepare")
 @click.argument("dataset", type=click.Choice(DATASETS), metavar="DATASET")
 @click.argument("source", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path), required=False)
 @click.option("--size", default=192, show_default=True, help="coco, flickr…: side of the packed pictures, pixels.")
 @click.option("--features-only", is_flag=True, help="coco, flickr30k, …-karpathy: captions without their pictures.")
 @click.option("--year", type=click.Choice(["2014", "2017"]), help="coco: which captions.  [default: those there]")
@@ -49,6 +52,8 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
 @click.option("--pitch", default=50, show_default=True, help="spoken-captions: pitch of the voice, 0 to 99.")
 @click.option("--margin", default=50, show_default=True, help="spoken-captions: silence at both ends, ms.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="spoken-captions: processes.  [default: one a processor]")
+@click.option("--count", default=40, show_default=True, help="non-photographs: pictures of each family.")
+@click.option("--seed", default=0, show_default=True, help="non-photographs: another number draws other pictures.")
 @click.option(
     "--precision",
     type=click.Choice(["float16", "float32"]),
@@ -61,7 +66,7 @@ def prepare(
     context: click.Context,
     dataset: str,
     source: Path,
-    out: Path,
+    out: Path | None,
     size: int,
     features_only: bool,
     year: str | None,
@@ -70,6 +75,8 @@ def prepare(
     pitch: int,
     margin: int,
     jobs: int | None,
+    count: int,
+    seed: int,
     precision: Literal["float16", "float32"],
 ) -> None:
     """Read DATASET in its official layout at SOURCE, write manifests and packed arrays to OUT.
@@ -85,10 +92,16 @@ def prepare(
       ljspeech          one voice reading, with text
       spoken-captions   every caption of a prepared flickr8k (SOURCE), said by espeak-ng
       region-features   a bottom-up TSV, or a folder of .tsv, .npz or .npy files, of any pictures
+      non-photographs   pages, windows, charts, noise and more, drawn by this program: give OUT alone
 
     Nothing is downloaded. An interrupted run continues when it is started again; a finished one does nothing.
     """
     _refuse_foreign_options(context, dataset)
+    if (out is None) != (dataset == "non-photographs"):
+        raise click.UsageError(
+            "non-photographs are drawn: give OUT alone." if out else f"{dataset} needs SOURCE and OUT."
+        )
+    out = out or source
     finished_before = (out / "dataset.json").is_file()
     if dataset == "spoken-captions":
         from optophone.data.espeak import EspeakConfig
@@ -99,6 +112,10 @@ def prepare(
         from optophone.data.prepare.region_features import prepare_region_features
 
         result = prepare_region_features(source, out, precision)
+    elif dataset == "non-photographs":
+        from optophone.data.prepare.non_photographs import prepare_non_photographs
+
+        result = prepare_non_photographs(out, count, seed)
     else:
         result = _prepare_download(dataset, source, out, size, features_only, year)
     counts = ", ".join(f"{split.rows} {name}" for name, split in result.splits.items())

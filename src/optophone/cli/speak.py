@@ -23,6 +23,7 @@ from optophone.cli.options import SearchOptions
 @options.json_option
 @options.search_options
 @options.hedge_option
+@options.force_option
 @options.threads_option
 @options.quiet_option
 def speak(
@@ -37,12 +38,14 @@ def speak(
     as_json: bool,
     search_options: SearchOptions,
     hedge: bool,
+    force: bool,
     threads: int | None,
     quiet: bool,
 ) -> int:
     """Describe photos aloud.
 
-    Prints what each photo shows, with how sure the model is, and writes a sound file that says it. PHOTO is a file, or
+    Prints what each photo shows, with how sure the model is, and writes a sound file that says it. Of pictures that
+    are no photographs (pages, windows, charts, noise) it says that it cannot tell. PHOTO is a file, or
     - for standard input. One bad photo does not stop the others; the exit status is then 2.
 
     \b
@@ -72,6 +75,7 @@ def speak(
             as_json=as_json,
             search=search_options,
             hedge=hedge,
+            force=force,
             threads=threads,
             quiet=quiet,
         ),

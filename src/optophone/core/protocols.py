@@ -24,12 +24,29 @@ class Caption:
         log_prob: natural logarithm of the probability of the whole sequence, end included.
         confidence: 0..1, how sure the captioner is (see the bundle's card for what it was calibrated on).
         attention: (S, rows, columns) where each symbol looked, summing to about 1 per symbol, or None.
+        token_log_probs: of each symbol, the end included where there is one; empty where nobody knows.
     """
 
     ids: tuple[int, ...]
     log_prob: float
     confidence: float
     attention: np.ndarray | None = field(default=None, repr=False)
+    token_log_probs: tuple[float, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a picture is a photograph at all.
+
+    Args:
+        probability: 0..1 that it is one.
+        is_photograph: whether that suffices to describe it.
+        is_blank: whether it is all of one colour, but for faint noise.
+    """
+
+    probability: float
+    is_photograph: bool
+    is_blank: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +74,14 @@ class Captioner(Protocol):
 
         A captioner that reads region features takes these instead: (R, D) float32.
         """
+        ...
+
+
+class PhotographDetector(Protocol):
+    """Picture → photograph or not."""
+
+    def judge(self, picture: np.ndarray) -> Judgement:
+        """Judge `picture` (H, W, 3) uint8 RGB."""
         ...
 
 

@@ -43,6 +43,11 @@ _FIGURES = {
     "word_error_ratio": "word error rate of a recogniser, relative to the same recogniser on the reference voice",
     "durations_within_25_percent": "share of utterances within 25 % of the reference voice's duration",
     "stop_failures": "utterances that had to be cut off",
+    "auc": "photographs told from drawn pictures, area under the curve",
+    "auc_unseen_families": "the same, kinds of pictures that the detector never saw",
+    "photographs_refused": "share of photographs wrongly refused as no photographs",
+    "unseen_families_refused": "share of drawn pictures of unseen kinds that are refused",
+    "cider_d_surer_half": "CIDEr-D (times 100) when only the surer half is described",
     "confidence_error": "expected calibration error of the confidence",
 }
 _COMPARISONS = {

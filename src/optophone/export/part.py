@@ -16,12 +16,14 @@ from optophone.core.bundle import (
     check_composition,
     open_bundle,
 )
+from optophone.core.confidence import ConfidenceConfig
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
 from optophone.core.mel import MelSpec
 from optophone.export.card import write_card
 from optophone.export.results import CARD, Result, content_hash
+from optophone.runtime.photograph_detector import PHOTOGRAPH_FILE, NumpyPhotographDetector
 
 # Said before a caption whose calibrated confidence is below; the lowest that fits is taken.
 HEDGES = ({"below": 0.2, "say": "I am not sure, but perhaps: "}, {"below": 0.4, "say": "Probably: "})
@@ -37,12 +39,14 @@ class Additions:
         confidence: the result whose calibration the captioner takes, or None.
         licence: of the bundle, SPDX name; None keeps what it has.
         name: None keeps what it has.
+        photograph: the detector of photographs that a captioner of pictures takes, or None to keep what it has.
     """
 
     results: Sequence[Result] = ()
     confidence: Result | None = None
     licence: str | None = None
     name: str | None = None
+    photograph: Path | None = None
 
 
 def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapping[str, Any] | None = None) -> None:
@@ -63,6 +67,9 @@ def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapp
     for result in additions.results:
         if result.content == content:
             metrics.update(result.metrics())
+    detector = additions.photograph if old.kind == "captioner" and old.picture is not None else None
+    if detector is not None:
+        NumpyPhotographDetector(detector)  # refuses what the runtime could not read
     chosen = additions.confidence
     if chosen is not None and chosen.content == content:
         _add_confidence(configuration, metrics, chosen)
@@ -77,6 +84,8 @@ def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapp
         for name in old.files:
             if name not in (CARD, VOCABULARY):
                 shutil.copyfile(part.file(name), writer.path(name))
+        if detector is not None:
+            shutil.copyfile(detector, writer.path(PHOTOGRAPH_FILE))
         writer.path(CARD).write_text(write_card(manifest), encoding="utf-8")
 
 
@@ -143,7 +152,8 @@ def is_bundle(folder: Path) -> bool:
 def _add_confidence(configuration: dict[str, Any], metrics: dict[str, Any], result: Result) -> None:
     assert result.calibration is not None
     facts = dict(result.calibration)
-    configuration["confidence"] = {"slope": facts.pop("slope"), "intercept": facts.pop("intercept")}
+    names = [name for name in ConfidenceConfig.__dataclass_fields__ if name in facts]
+    configuration["confidence"] = {name: facts.pop(name) for name in names}
     configuration["export"] = {**configuration.get("export", {}), "confidence": facts}
     configuration.setdefault("hedge", [dict(hedge) for hedge in HEDGES])
     metrics["confidence_error"] = round(facts["expected_calibration_error"], 3)

@@ -10,6 +10,7 @@ from typing import Any
 from optophone.core.bundle import BundleManifest
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import DataError
+from optophone.runtime.photograph_detector import PHOTOGRAPH_FILE
 
 CARD = "CARD.md"
 # What may be added to a bundle after it was evaluated, because it changes neither its captions nor its voice.
@@ -18,6 +19,13 @@ _ADDED = ("confidence", "hedge", "export")
 _CARRIED = {
     "captions": ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "cider_d", "n_distinct_captions"),
     "shuffled captions": ("bleu_4", "cider_d"),
+    "doubt": (
+        "auc",
+        "auc_unseen_families",
+        "photographs_refused",
+        "unseen_families_refused",
+        "cider_d_surer_half",
+    ),
     "voice": ("word_error_ratio", "durations_within_25_percent", "stop_failures"),
 }
 
@@ -48,12 +56,13 @@ class Result:
 
 
 def content_hash(manifest: BundleManifest) -> str:
-    """sha256 of all that decides what a bundle says: graphs, vocabulary and options, but not metrics, card, confidence.
+    """sha256 of all that decides what a bundle says of photographs: graphs, vocabulary and options, but not metrics,
+    card, confidence, nor what tells photographs from other pictures.
 
     It stays the same when a bundle is copied into a system and when results are added to it.
     """
     configuration = {name: value for name, value in manifest.configuration.items() if name not in _ADDED}
-    files = {name: record.sha256 for name, record in manifest.files.items() if name != CARD}
+    files = {name: record.sha256 for name, record in manifest.files.items() if name not in (CARD, PHOTOGRAPH_FILE)}
     decisive = [manifest.kind, manifest.cls, configuration, manifest.mel, manifest.picture, files]
     return hashlib.sha256(json.dumps(to_mapping(decisive), sort_keys=True).encode()).hexdigest()
 

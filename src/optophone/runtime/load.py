@@ -13,6 +13,7 @@ from optophone.core.regions import RegionSpec
 from optophone.pipelines import Describer, Hedge, TokenPipeline, Voice, VoiceConfig
 from optophone.runtime.onnx_acoustic import OnnxAcoustic
 from optophone.runtime.onnx_captioner import OnnxCaptioner
+from optophone.runtime.photograph_detector import PHOTOGRAPH_FILE, NumpyPhotographDetector
 from optophone.runtime.session import resolve_threads
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "bundles"
@@ -63,7 +64,10 @@ def describer_of(system: Bundle, part: Bundle, threads: int | None = None) -> De
         return Describer(captioner, captioner.search, hedges, regions=captioner.takes)
     # Three times what the encoder takes leaves photographs of ordinary size alone and quarters those of a telephone.
     at_least = 3 * max(captioner.picture_spec.height, captioner.picture_spec.width)
-    return Describer(captioner, captioner.search, hedges, at_least)
+    detector = None
+    if PHOTOGRAPH_FILE in part.manifest.files:
+        detector = NumpyPhotographDetector(part.file(PHOTOGRAPH_FILE))
+    return Describer(captioner, captioner.search, hedges, at_least, detector=detector)
 
 
 def voice_of(system: Bundle, acoustic: Bundle, vocoder: Bundle, threads: int | None = None) -> Voice:

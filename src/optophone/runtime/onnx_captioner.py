@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from optophone.core.bundle import Bundle
+from optophone.core.confidence import ConfidenceConfig, confidence_of_scores
 from optophone.core.configuration import from_mapping
 from optophone.core.errors import BundleError
 from optophone.core.picture import PictureSpec, prepare_picture
@@ -18,26 +18,9 @@ from optophone.core.search import search as search_captions
 from optophone.runtime.session import Graph, SessionConfig, numbered
 
 
-@dataclass(frozen=True)
-class ConfidenceConfig:
-    """How a hypothesis's score becomes a confidence: 1 / (1 + exp(-(slope · m + intercept))).
-
-    Args:
-        slope: factor of m, the mean natural-log probability per symbol, end included.
-        intercept: what is added.
-    """
-
-    slope: float
-    intercept: float
-
-
 def confidence_of(hypothesis: Hypothesis, config: ConfidenceConfig | None) -> float:
-    """0..1 for a hypothesis: the calibrated logistic, or exp(mean log-probability) without calibration."""
-    scores = hypothesis.token_log_probs
-    mean = math.fsum(scores) / len(scores) if scores else hypothesis.log_prob
-    if config is None:
-        return math.exp(min(mean, 0.0))
-    return 1.0 / (1.0 + math.exp(min(-(config.slope * mean + config.intercept), 700.0)))
+    """0..1 for a hypothesis: see `confidence_of_scores`."""
+    return confidence_of_scores(hypothesis.token_log_probs, config)
 
 
 class OnnxCaptioner:
@@ -150,6 +133,7 @@ class OnnxCaptioner:
             log_prob=hypothesis.log_prob,
             confidence=confidence_of(hypothesis, self.confidence),
             attention=self._attention_grid(hypothesis),
+            token_log_probs=hypothesis.token_log_probs,
         )
 
     def _attention_grid(self, hypothesis: Hypothesis) -> np.ndarray | None:

@@ -62,7 +62,11 @@ def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
         from optophone.training.synthesis import SynthesisExperiment, run_synthesis
 
         return from_mapping(SynthesisExperiment, mapping, where), run_synthesis
-    raise ConfigurationError(f"{where}: kind {kind!r} is not one of encoder, captioner, acoustic.")
+    if kind == "photograph":
+        from optophone.training.photograph import PhotographExperiment, run_photograph
+
+        return from_mapping(PhotographExperiment, mapping, where), run_photograph
+    raise ConfigurationError(f"{where}: kind {kind!r} is not one of encoder, captioner, acoustic, photograph.")
 
 
 def train(path: str | Path, overrides: Sequence[tuple[str, str]] = (), out: str | Path | None = None) -> Path:

@@ -7,36 +7,57 @@ from optophone.core.errors import DataError
 from optophone.evaluation.calibration import (
     as_good_as_people,
     calibrate,
+    cross_fitted,
     discrimination,
+    error_by_chance,
     expected_calibration_error,
     fit_logistic,
     logistic,
 )
 
+WEIGHTS = np.array([2.5, 0.4, -0.8])  # of mean, lowest, length
 
-def drawn(n: int, slope: float, intercept: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Scores, and whether each caption is right, by the curve."""
+
+def drawn(n: int, intercept: float = 4.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features of captions, and whether each caption is right, by the curve."""
     generator = np.random.default_rng(seed)
-    scores = generator.normal(-1.5, 0.5, n)
-    return scores, generator.random(n) < logistic(scores, slope, intercept)
+    mean = generator.normal(-1.5, 0.5, n)
+    features = np.stack([mean, mean - generator.exponential(1.5, n), np.log(generator.integers(5, 15, n))], axis=1)
+    return features, generator.random(n) < logistic(features @ WEIGHTS, 1.0, intercept)
 
 
 def test_the_curve_that_made_the_data_is_found() -> None:
-    scores, correct = drawn(40_000, 2.5, 3.0)
-    slope, intercept = fit_logistic(scores, correct)
-    assert slope == pytest.approx(2.5, abs=0.1)
-    assert intercept == pytest.approx(3.0, abs=0.15)
+    weights, intercept = fit_logistic(*drawn(40_000))
+    assert weights == pytest.approx(WEIGHTS, abs=0.15)
+    assert intercept == pytest.approx(4.0, abs=0.3)
 
 
 def test_a_calibration_says_how_far_it_is_off() -> None:
-    scores, correct = drawn(4000, 2.5, 3.0)
-    found = calibrate(scores, correct, "it is so.")
+    features, correct = drawn(4000)
+    found = calibrate(features, correct, "it is so.")
     assert found.expected_calibration_error < 0.04
+    assert 0 < found.by_chance < 0.03
+    assert (found.slope, found.lowest, found.length) == pytest.approx(tuple(WEIGHTS), abs=0.4)
     assert found.share_correct == pytest.approx(correct.mean())
     assert found.n_pictures == 4000
     # A confidence that claims too much is further off.
-    boastful = np.sqrt(logistic(scores, 2.5, 3.0))
+    boastful = np.sqrt(logistic(features @ WEIGHTS, 1.0, 4.0))
     assert expected_calibration_error(boastful, correct) > 0.1
+
+
+def test_every_picture_is_judged_by_a_curve_that_did_not_see_it() -> None:
+    """With as many features as pictures, a curve knows what it was fitted on by heart; what is left out stays open."""
+    generator = np.random.default_rng(0)
+    features, correct = generator.normal(size=(60, 50)), np.arange(60) % 2 == 0
+    weights, intercept = fit_logistic(features, correct)
+    assert discrimination(features @ weights + intercept, correct) > 0.99
+    assert 0.25 < discrimination(cross_fitted(features, correct), correct) < 0.75
+
+
+def test_the_error_that_chance_makes_shrinks_with_the_sample() -> None:
+    few, many = (error_by_chance(np.full(n, 0.4)) for n in (100, 10_000))
+    assert 0.08 < few < 0.16
+    assert many < 0.02
 
 
 def test_discrimination_is_the_share_of_pairs_in_order() -> None:
@@ -47,16 +68,17 @@ def test_discrimination_is_the_share_of_pairs_in_order() -> None:
 
 def test_scores_that_separate_altogether_stay_finite() -> None:
     scores = np.linspace(-3, 0, 50)
-    found = calibrate(scores, scores > -1, "it is so.")
-    assert np.isfinite([found.slope, found.intercept]).all()
-    assert logistic(np.array([-3.0, 0.0]), found.slope, found.intercept) == pytest.approx([0, 1], abs=0.05)
-    assert found.discrimination == 1.0
+    found = calibrate(np.stack([scores, np.zeros(50), np.ones(50)], axis=1), scores > -1, "it is so.")
+    assert np.isfinite([found.slope, found.intercept, found.lowest, found.length]).all()
+    ends = logistic(np.array([-3.0, 0.0]), found.slope, found.intercept + found.length)
+    assert ends == pytest.approx([0, 1], abs=0.1)
+    assert found.discrimination > 0.99
 
 
 @pytest.mark.parametrize("correct", [np.ones(50, bool), np.zeros(50, bool)])
 def test_without_right_and_wrong_there_is_no_calibration(correct: np.ndarray) -> None:
     with pytest.raises(DataError, match="some right, some wrong"):
-        calibrate(np.linspace(-3, 0, 50), correct, "it is so.")
+        calibrate(np.zeros((50, 3)), correct, "it is so.")
 
 
 def test_a_caption_is_right_when_it_agrees_as_people_do() -> None:

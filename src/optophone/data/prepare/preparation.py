@@ -14,10 +14,13 @@ REQUEST_FILE = "preparing.json"
 
 @dataclass(frozen=True)
 class Preparation:
-    """What was asked for: data set `name` from `source` into `out` with `options` (plain JSON-able values)."""
+    """What was asked for: data set `name` from `source` into `out` with `options` (plain JSON-able values).
+
+    `source` is None where nothing is read because the pictures are drawn.
+    """
 
     name: str
-    source: Path
+    source: Path | None
     out: Path
     options: Mapping[str, Any]
 
@@ -28,7 +31,7 @@ class Preparation:
             DataError: `source` is no folder, or `out` holds something else: foreign files, another data set, or the
                 same one from another source or with other options.
         """
-        if not self.source.is_dir():
+        if self.source is not None and not self.source.is_dir():
             raise DataError(f"{self.source}: not a folder; give the folder of the unpacked {self.name} data set.")
         self._create_folder()
         present = {path.name for path in self.out.iterdir()}
@@ -52,7 +55,7 @@ class Preparation:
             self.name,
             splits=splits,
             options=self.options,
-            source=str(self.source.resolve()),
+            source=self._origin(),
             layout=layout,
             licence=licence,
             roots=roots,
@@ -69,7 +72,10 @@ class Preparation:
             raise DataError(f"{self.out}: cannot make this folder ({error.strerror}).") from None
 
     def _request(self) -> dict[str, Any]:
-        return {"name": self.name, "source": str(self.source.resolve()), "options": dict(self.options)}
+        return {"name": self.name, "source": self._origin(), "options": dict(self.options)}
+
+    def _origin(self) -> str:
+        return "drawn" if self.source is None else str(self.source.resolve())
 
     def _compare(self, path: Path) -> None:
         """Refuse to mix two preparations in one folder; the message names both."""
@@ -78,7 +84,7 @@ class Preparation:
             found = {"data set": there["name"], "source": there["source"], **there["options"]}
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{path}: damaged; delete the folder and prepare again.") from None
-        asked = {"data set": self.name, "source": str(self.source.resolve()), **self.options}
+        asked = {"data set": self.name, "source": self._origin(), **self.options}
         differences = [
             f"{key} {found.get(key)!r} there, {asked.get(key)!r} asked for"
             for key in dict.fromkeys([*found, *asked])

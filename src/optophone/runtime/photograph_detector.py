@@ -1,0 +1,62 @@
+"""Is a picture a photograph at all? A small network in NumPy over statistics of the picture."""
+
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from optophone.core.errors import BundleError
+from optophone.core.picture_statistics import picture_statistics
+from optophone.core.protocols import Judgement
+
+PHOTOGRAPH_FILE = "photograph.npz"
+_ARRAYS = ("mean", "scale", "limit", "threshold", "first.weight", "first.bias", "second.weight", "second.bias")
+_BLANK_SIDE = 64  # pixels; what is smaller than a cell of this grid does not count
+_BLANK_RANGE = 16  # levels of 256 between the 1st and the 99th percentile of the cells
+
+
+class NumpyPhotographDetector:
+    """Picture → photograph or not (a `PhotographDetector`), from a file that `optophone train` wrote.
+
+    Args:
+        path: photograph.npz of a captioner's bundle.
+
+    Raises:
+        BundleError: the file is damaged or was written for other statistics.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in _ARRAYS}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise BundleError(f"{path}: no detector of photographs ({' '.join(str(error).split())[:100]}).") from None
+        self.arrays = arrays
+        self.threshold = float(arrays["threshold"])
+        n_statistics = len(picture_statistics(np.zeros((8, 8, 3), np.uint8)))
+        if arrays["mean"].shape != (n_statistics,) or arrays["first.weight"].shape[1:] != (n_statistics,):
+            raise BundleError(f"{path}: made for other statistics of pictures than this version's; train it again.")
+
+    def judge(self, picture: np.ndarray) -> Judgement:
+        """Judge `picture` (H, W, 3) uint8 RGB."""
+        probability = self.probability(picture_statistics(picture))
+        is_blank = looks_blank(picture)
+        return Judgement(probability, probability >= self.threshold and not is_blank, is_blank)
+
+    def probability(self, statistics: np.ndarray) -> float:
+        """0..1 of statistics (D,)."""
+        arrays, limit = self.arrays, self.arrays["limit"]
+        standard = np.clip((statistics - arrays["mean"]) / arrays["scale"], -limit, limit)
+        hidden = np.maximum(arrays["first.weight"] @ standard + arrays["first.bias"], 0)
+        logit = float(arrays["second.weight"][0] @ hidden + arrays["second.bias"][0])
+        return 1 / (1 + math.exp(-max(min(logit, 60.0), -60.0)))
+
+
+def looks_blank(picture: np.ndarray) -> bool:
+    """Whether `picture` (H, W, 3) uint8 is all of one colour: the same in nearly all cells of a coarse grid."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    cells = np.asarray(image.resize((_BLANK_SIDE, _BLANK_SIDE), Image.Resampling.BOX), np.int16).reshape(-1, 3)
+    low, high = np.quantile(cells, (0.01, 0.99), axis=0)
+    return bool((high - low).max() < _BLANK_RANGE)
