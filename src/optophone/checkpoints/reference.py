@@ -16,6 +16,7 @@ LOADERS = {
     "resnet": "resnet:load_resnet",
     "tacotron2": "tacotron2:load_tacotron2",
     "waveglow": "waveglow:load_waveglow",
+    "resdavenet-vq": "resdavenet_vq:load_resdavenet_vq",
 }
 
 

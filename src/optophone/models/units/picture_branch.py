@@ -1,0 +1,18 @@
+"""The half that sees: an encoder and a 1 × 1 convolution into the space that it shares with speech."""
+
+from torch import Tensor, nn
+
+from optophone.models.encoders.build import EncoderConfig, build_encoder
+
+
+class PictureBranch(nn.Module):
+    """Pictures (B, 3, H, W), or regions where the encoder takes these, → regions (B, R, n_features)."""
+
+    def __init__(self, encoder: EncoderConfig, n_features: int) -> None:
+        super().__init__()
+        self.encoder = build_encoder(encoder)
+        self.embedder = nn.Linear(encoder.n_features, n_features)  # over regions, it is a 1 × 1 convolution
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Regions in the shared space."""
+        return self.embedder(self.encoder(pictures))
