@@ -127,6 +127,30 @@ def acoustic_experiment(data: Path) -> dict[str, Any]:
     }
 
 
+def vocoder_experiment(data: Path) -> dict[str, Any]:
+    """A configuration of kind "vocoder" on `write_speech`: three steps, one a segment."""
+    return {
+        "kind": "vocoder",
+        "name": "tiny-vocoder",
+        "data": {
+            "folder": str(data),
+            "segment_samples": 1000,
+            "batch_size": 4,
+            "dev_samples": 1500,
+            "mel": {name: getattr(MEL, name) for name in MEL.__dataclass_fields__},
+        },
+        "model": {
+            "n_flows": 3,
+            "early_every": 2,
+            "n_layers": 2,
+            "n_channels": 6,
+            "upsample_kernel_size": 256,
+        },
+        "optimizer": {"name": "adam", "learning_rate": 1e-3},
+        "trainer": _three_steps(),
+    }
+
+
 def write_configuration(path: Path, mapping: dict[str, Any]) -> Path:
     """Write `mapping` as YAML to `path`."""
     path.write_text(yaml.safe_dump(mapping, sort_keys=False), encoding="utf-8")

@@ -17,9 +17,10 @@ from optophone.data.captioned_pictures import CaptionedPictures, encode_captions
 from optophone.data.captioned_regions import RegionBatch
 from optophone.data.speech import SpeechBatch, build_speech_vocabulary
 from optophone.data.steps import StepItems
+from optophone.data.voice_segments import SegmentBatch
 from optophone.models.detectors.photograph_classifier import PhotographClassifier
 from optophone.models.encoders.residual_grid import PictureClassifier, ResidualGrid
-from optophone.training import captioning, synthesis
+from optophone.training import captioning, synthesis, vocoding
 from optophone.training.captioning import CaptioningExperiment, CaptioningObjective
 from optophone.training.classification import ClassificationExperiment, ClassificationObjective, LabelledPictures
 from optophone.training.optimization import build_optimizer, learning_rate_factor
@@ -32,6 +33,7 @@ from optophone.training.photograph import (
 from optophone.training.run import build_experiment, read_configuration
 from optophone.training.self_critical import SelfCriticalReward
 from optophone.training.synthesis import SynthesisExperiment, SynthesisObjective
+from optophone.training.vocoding import VocoderExperiment, VocoderObjective
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -101,11 +103,19 @@ def step_photograph(experiment: PhotographExperiment) -> Built:
     return model, PhotographObjective(experiment.label_smoothing).training_loss(model, batch, 0)[0]
 
 
+def step_vocoder(experiment: VocoderExperiment) -> Built:
+    spec = experiment.data.mel
+    batch = SegmentBatch(torch.randn(2, spec.n_mels, 1024 // spec.hop_length + 1), 0.1 * torch.randn(2, 1024))
+    model = vocoding.build_model(experiment)
+    return model, VocoderObjective(experiment).training_loss(model, batch, 0)[0]
+
+
 # A new kind of training says here how it takes its first step.
 STEPS: dict[str, Callable[[Any], Built]] = {
     "encoder": step_encoder,
     "captioner": step_captioner,
     "acoustic": step_acoustic,
+    "vocoder": step_vocoder,
     "photograph": step_photograph,
 }
 
@@ -145,7 +155,7 @@ def test_its_schedule_ends_within_the_run(path: Path) -> None:
 
 def test_its_mel_is_the_one_that_bundles_share(path: Path) -> None:
     experiment, _ = build_experiment(read_configuration(path), path.name)
-    if isinstance(experiment, SynthesisExperiment):
+    if isinstance(experiment, SynthesisExperiment | VocoderExperiment):
         assert experiment.data.mel == MelSpec()
 
 

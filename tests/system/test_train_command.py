@@ -17,6 +17,7 @@ from tiny_datasets import (
     acoustic_experiment,
     captioner_experiment,
     encoder_experiment,
+    vocoder_experiment,
     write_captioned_pictures,
     write_configuration,
     write_labelled_pictures,
@@ -119,6 +120,28 @@ def test_an_acoustic_model(tmp_path: Path) -> None:
     assert voice.encoded_audio_string.startswith(b"RIFF")
 
 
+def test_a_vocoder(tmp_path: Path) -> None:
+    write_speech(tmp_path / "data")
+    mapping = vocoder_experiment(tmp_path / "data")
+    mapping["optimizer"]["schedule"] = "constant"  # which does not depend on the length of the run
+    curves = train(tmp_path / "tiny.yaml", mapping, tmp_path / "run")
+    weights = assert_whole(tmp_path / "run", "vocoder.safetensors")
+    assert "couplings.0.start.weight" in weights
+    assert not any("original" in name for name in weights), "plain weights, without weight norm"
+    for name in ("loss", "noise", "scales", "mixing"):
+        assert scalars(curves, f"train/{name}").keys() == {0, 1, 2}
+    for name in ("loss", "mel_distance"):
+        assert scalars(curves, f"dev/{name}").keys() == {2}
+    assert {"dev/mel", "dev/mel_true"} <= set(curves.Tags()["images"])
+    for name in ("dev/voice", "dev/voice_true"):
+        (voice,) = curves.Audio(name)
+        assert voice.sample_rate == 8000
+        assert voice.length_frames > 1400
+    assert run(["train", str(tmp_path / "tiny.yaml"), "--out", str(tmp_path / "without_stop")]) == 0
+    for name, value in load_file(tmp_path / "without_stop/vocoder.safetensors").items():
+        torch.testing.assert_close(value, weights[name], rtol=0, atol=0, msg=name)
+
+
 def test_bfloat16_trains_every_kind(tmp_path: Path) -> None:
     """The precision that the published configurations use."""
     kinds = [
@@ -126,6 +149,7 @@ def test_bfloat16_trains_every_kind(tmp_path: Path) -> None:
         (write_captioned_pictures, captioner_experiment, []),
         (write_captioned_pictures, captioner_experiment, ["--decoder", "{name: show-attend-tell}"]),
         (write_speech, acoustic_experiment, []),
+        (write_speech, vocoder_experiment, []),
     ]
     for number, (write, experiment, options) in enumerate(kinds):
         write(tmp_path / f"data{number}")

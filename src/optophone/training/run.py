@@ -66,7 +66,11 @@ def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
         from optophone.training.photograph import PhotographExperiment, run_photograph
 
         return from_mapping(PhotographExperiment, mapping, where), run_photograph
-    raise ConfigurationError(f"{where}: kind {kind!r} is not one of encoder, captioner, acoustic, photograph.")
+    if kind == "vocoder":
+        from optophone.training.vocoding import VocoderExperiment, run_vocoding
+
+        return from_mapping(VocoderExperiment, mapping, where), run_vocoding
+    raise ConfigurationError(f"{where}: kind {kind!r} is not one of encoder, captioner, acoustic, photograph, vocoder.")
 
 
 def train(path: str | Path, overrides: Sequence[tuple[str, str]] = (), out: str | Path | None = None) -> Path:

@@ -11,10 +11,12 @@ from optophone.training.captioning import CaptioningExperiment, run_captioning
 from optophone.training.classification import ClassificationExperiment, run_classification
 from optophone.training.run import build_experiment, read_configuration, train
 from optophone.training.synthesis import SynthesisExperiment, run_synthesis
+from optophone.training.vocoding import VocoderExperiment, run_vocoding
 from tiny_datasets import (
     acoustic_experiment,
     captioner_experiment,
     encoder_experiment,
+    vocoder_experiment,
     write_configuration,
     write_labelled_pictures,
 )
@@ -23,6 +25,7 @@ KINDS = {
     "encoder": (encoder_experiment, ClassificationExperiment, run_classification),
     "captioner": (captioner_experiment, CaptioningExperiment, run_captioning),
     "acoustic": (acoustic_experiment, SynthesisExperiment, run_synthesis),
+    "vocoder": (vocoder_experiment, VocoderExperiment, run_vocoding),
 }
 
 

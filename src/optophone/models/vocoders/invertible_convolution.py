@@ -17,8 +17,7 @@ class InvertibleConvolution(nn.Module):
     def __init__(self, n_channels: int) -> None:
         super().__init__()
         rotation = torch.linalg.qr(torch.randn(n_channels, n_channels))[0]
-        if torch.det(rotation) < 0:  # a reflection, whose determinant has no logarithm
-            rotation[:, 0] = -rotation[:, 0]
+        rotation[:, 0] *= torch.linalg.det(rotation).sign()  # the determinant of a reflection has no logarithm
         self.weight = nn.Parameter(rotation[:, :, None].contiguous())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

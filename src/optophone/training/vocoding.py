@@ -1,0 +1,133 @@
+"""Training of vocoders: mel → wave, by the likelihood of the wave."""
+
+import copy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from optophone.core.mel import MelSpec, log_mel
+from optophone.data.manifest import read_dataset
+from optophone.data.steps import shuffled_plan
+from optophone.data.voice_segments import SegmentBatch, SegmentsConfig, VoiceSegments, sounding_rows
+from optophone.models.vocoders.waveglow import WaveGlow, WaveGlowConfig
+from optophone.models.vocoders.weight_norm import add_weight_norm, remove_weight_norm
+from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
+from optophone.training.optimization import OptimizerConfig
+from optophone.training.synthesis import picture_of
+from optophone.training.waveglow_loss import WaveGlowLoss
+from optophone.training.weights import load_weights, save_weights
+
+WEIGHTS = "vocoder.safetensors"
+
+
+@dataclass(frozen=True)
+class VocoderExperiment:
+    """A whole configuration of kind "vocoder".
+
+    Args:
+        model: its `n_mels` and `hop_length` are filled in from the mel.
+        weights: safetensors of a vocoder to start from.
+        sigma: standard deviation that the noise is assumed to have.
+        speaking_sigma: of the noise that the validation speaks from.
+        weight_norm: train magnitudes and directions of the weights apart; what is saved has plain weights.
+    """
+
+    kind: Literal["vocoder"]
+    name: str
+    data: SegmentsConfig
+    model: WaveGlowConfig = field(default_factory=WaveGlowConfig)
+    weights: str | None = None
+    sigma: float = 1.0
+    speaking_sigma: float = 0.6
+    weight_norm: bool = True
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+
+class VocoderObjective:
+    """Likelihood of waves; how near the mel of what is spoken comes to the mel it was spoken from."""
+
+    def __init__(self, experiment: VocoderExperiment) -> None:
+        self.loss = WaveGlowLoss(experiment.sigma)
+        self.speaking_sigma = experiment.speaking_sigma
+        self.spec: MelSpec = experiment.data.mel
+        self.seed = experiment.trainer.seed
+        self.found: list[dict[str, float]] = []
+        self.sample: tuple[SegmentBatch, np.ndarray] | None = None
+
+    def training_loss(self, model: Any, batch: SegmentBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Negative log-likelihood per sample, and its terms."""
+        losses = self.loss(model(batch.mel, batch.audio))
+        terms = {name: value for name, value in losses._asdict().items() if name != "total"}
+        return losses.total, {"loss": losses.total, **terms}
+
+    def validate(self, model: Any, batch: SegmentBatch) -> None:
+        """The loss, and the distance of mels in ln units."""
+        losses = self.loss(model(batch.mel, batch.audio))
+        generator = torch.Generator(batch.mel.device).manual_seed(self.seed)
+        spoken = model.infer(batch.mel, self.speaking_sigma, generator=generator).float().cpu().numpy()
+        # An untrained flow may be far too loud, or overflow; that is far away, not an error.
+        waves = np.clip(np.nan_to_num(spoken), -1.0, 1.0)
+        distances = [self._mel_distance(wave, mel.cpu().numpy()) for wave, mel in zip(waves, batch.mel, strict=True)]
+        self.found.append({"loss": float(losses.total), "mel_distance": float(np.mean(distances))})
+        self.sample = self.sample or (batch, waves[0])
+
+    def measures(self) -> dict[str, float]:
+        """Means over the validation batches."""
+        found, self.found = self.found, []
+        return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+
+    def show(self, model: Any, writer: Any, step: int) -> None:
+        """Voice and spectrogram of the first validation segment, beside the truth."""
+        assert self.sample is not None
+        (mels, audio), wave = self.sample
+        self.sample = None
+        writer.add_image("dev/mel", picture_of(torch.from_numpy(log_mel(wave, self.spec))), step)
+        writer.add_image("dev/mel_true", picture_of(mels[0]), step)
+        writer.add_audio("dev/voice", wave[None], step, sample_rate=self.spec.sample_rate)
+        writer.add_audio("dev/voice_true", audio[:1].cpu().numpy(), step, sample_rate=self.spec.sample_rate)
+
+    def _mel_distance(self, wave: np.ndarray, mel: np.ndarray) -> float:
+        """Mean absolute difference of the frames that both have whole; a segment's rim sees other neighbours."""
+        rim = self.spec.n_fft // self.spec.hop_length
+        heard = log_mel(wave, self.spec)
+        n_frames = min(heard.shape[1], mel.shape[1])
+        return float(np.abs(heard[:, rim : n_frames - rim] - mel[:, rim : n_frames - rim]).mean())
+
+
+def dev_segments(segments: VoiceSegments, limit: int) -> list[SegmentBatch]:
+    """The middles of the first `limit` development utterances (0: all), 4 at a time."""
+    n = min(limit or len(segments), len(segments))
+    return [segments.middles(range(first, min(first + 4, n))) for first in range(0, n, 4)]
+
+
+def build_model(experiment: VocoderExperiment) -> WaveGlow:
+    """The vocoder with the weights it starts from."""
+    torch.manual_seed(experiment.trainer.seed)
+    mel = experiment.data.mel
+    model = WaveGlow(replace(experiment.model, n_mels=mel.n_mels, hop_length=mel.hop_length))
+    if experiment.weights:
+        load_weights(model, experiment.weights)
+    if experiment.weight_norm:
+        add_weight_norm(model)
+    return model
+
+
+def run_vocoding(experiment: VocoderExperiment, folder: Path) -> None:
+    """Train the vocoder; writes `vocoder.safetensors` into `folder`."""
+    config = experiment.data
+    dataset = read_dataset(config.folder)
+    train, dev = (VoiceSegments(dataset, sounding_rows(dataset, split), config) for split in ("train", "dev"))
+    plan = shuffled_plan(len(train), config.batch_size, experiment.trainer.seed)
+    training = Training(build_model(experiment), VocoderObjective(experiment), experiment.optimizer, experiment.trainer)
+    loader: DataLoader = DataLoader(dev_segments(dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]
+    fit(training, training_loader(train, plan, experiment.trainer), loader, folder, experiment.trainer)
+    model = copy.deepcopy(training.best_model)
+    assert isinstance(model, WaveGlow)
+    remove_weight_norm(model)
+    save_weights(model, folder / WEIGHTS)
