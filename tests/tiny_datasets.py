@@ -60,6 +60,26 @@ def write_speech(folder: Path, sample_rate: int = MEL.sample_rate) -> Dataset:
     return _finish(folder)
 
 
+def write_spoken_captions(folder: Path, pictures: Dataset, sample_rate: int = 8000) -> Dataset:
+    """Two utterances about each picture of `write_captioned_pictures`: a tone of its own for each colour."""
+    for split in SPLITS:
+        waves, rows, offset = [], [], 0
+        for i, picture in enumerate(pictures.rows(split)):
+            colour = next(j for j, name in enumerate(COLOURS) if name in picture["captions"][0])
+            for index in range(2):
+                n_samples = int(sample_rate * (0.3 + 0.05 * index + 0.01 * i))
+                phase = 2 * np.pi * (300 + 900 * colour) * np.arange(n_samples) / sample_rate
+                noise = np.random.default_rng((i, index)).normal(0, 200, n_samples)
+                waves.append((8000 * np.sin(phase) + noise).astype(np.int16))
+                place = {"audio": f"{split}.waves.npy", "offset": offset, "n_samples": n_samples}
+                about = {"picture_id": picture["id"], "caption_index": index, "duration_s": n_samples / sample_rate}
+                rows.append({"id": f"{picture['id']}-{index}", **place, "sample_rate": sample_rate, **about})
+                offset += n_samples
+        _save(folder, split, "waves", np.concatenate(waves))
+        write_manifest(folder / f"{split}.jsonl", rows)
+    return _finish(folder)
+
+
 def encoder_experiment(data: Path) -> dict[str, Any]:
     """A configuration of kind "encoder" on `write_labelled_pictures`: three steps, one a segment."""
     return {
@@ -148,6 +168,28 @@ def vocoder_experiment(data: Path) -> dict[str, Any]:
         },
         "optimizer": {"name": "adam", "learning_rate": 1e-3},
         "trainer": _three_steps(),
+    }
+
+
+def units_experiment(pictures: Path, speech: Path) -> dict[str, Any]:
+    """A configuration of kind "units" on `write_spoken_captions`: three steps, one a segment."""
+    trainer = _three_steps()
+    del trainer["average_decay"]
+    return {
+        "kind": "units",
+        "name": "tiny-units",
+        "data": {"pictures": str(pictures), "speech": str(speech), "batch_size": 4, "size": 16, "dev_limit": 3},
+        "encoder": {"widths": [4, 6], "depths": [1, 1]},
+        "model": {
+            "blocks": [1, 1, 1, 1],
+            "widths": [6, 6, 8, 8, 10],
+            "kernel_size": 3,
+            "quantizers": [2],
+            "n_codes": [8],
+            "quantizer": {"revive_below": 0.5},
+        },
+        "optimizer": {"name": "adam", "learning_rate": 1e-3},
+        "trainer": trainer,
     }
 
 

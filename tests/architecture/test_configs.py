@@ -16,11 +16,12 @@ from optophone.core.vocabulary import build_words
 from optophone.data.captioned_pictures import CaptionedPictures, encode_captions
 from optophone.data.captioned_regions import RegionBatch
 from optophone.data.speech import SpeechBatch, build_speech_vocabulary
+from optophone.data.spoken_pictures import SpokenPictureBatch
 from optophone.data.steps import StepItems
 from optophone.data.voice_segments import SegmentBatch
 from optophone.models.detectors.photograph_classifier import PhotographClassifier
 from optophone.models.encoders.residual_grid import PictureClassifier, ResidualGrid
-from optophone.training import captioning, synthesis, vocoding
+from optophone.training import captioning, synthesis, unit_learning, vocoding
 from optophone.training.captioning import CaptioningExperiment, CaptioningObjective
 from optophone.training.classification import ClassificationExperiment, ClassificationObjective, LabelledPictures
 from optophone.training.optimization import build_optimizer, learning_rate_factor
@@ -33,6 +34,7 @@ from optophone.training.photograph import (
 from optophone.training.run import build_experiment, read_configuration
 from optophone.training.self_critical import SelfCriticalReward
 from optophone.training.synthesis import SynthesisExperiment, SynthesisObjective
+from optophone.training.unit_learning import UnitLearningExperiment, UnitLearningObjective
 from optophone.training.vocoding import VocoderExperiment, VocoderObjective
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,6 +112,16 @@ def step_vocoder(experiment: VocoderExperiment) -> Built:
     return model, VocoderObjective(experiment).training_loss(model, batch, 0)[0]
 
 
+def step_units(experiment: UnitLearningExperiment) -> Built:
+    model = unit_learning.build_model(experiment)
+    assert model.picture is not None
+    if experiment.frozen_views:
+        model.picture.encoder.requires_grad_(False)
+    levels = -80 * torch.rand(2, experiment.data.bank.n_mels, 60)
+    batch = SpokenPictureBatch(torch.randn(2, 4, experiment.encoder.n_features), levels, torch.tensor([60, 45]))
+    return model, UnitLearningObjective().training_loss(model, batch, 0)[0]
+
+
 # A new kind of training says here how it takes its first step.
 STEPS: dict[str, Callable[[Any], Built]] = {
     "encoder": step_encoder,
@@ -117,6 +129,7 @@ STEPS: dict[str, Callable[[Any], Built]] = {
     "acoustic": step_acoustic,
     "vocoder": step_vocoder,
     "photograph": step_photograph,
+    "units": step_units,
 }
 
 

@@ -17,11 +17,13 @@ from tiny_datasets import (
     acoustic_experiment,
     captioner_experiment,
     encoder_experiment,
+    units_experiment,
     vocoder_experiment,
     write_captioned_pictures,
     write_configuration,
     write_labelled_pictures,
     write_speech,
+    write_spoken_captions,
 )
 
 
@@ -207,6 +209,29 @@ def assert_one_line(err: str, message: str) -> None:
     assert err.startswith("optophone: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_units_in_two_stages(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    write_spoken_captions(tmp_path / "speech", write_captioned_pictures(tmp_path / "pictures"))
+    mapping = units_experiment(tmp_path / "pictures", tmp_path / "speech")
+    curves = train(tmp_path / "first.yaml", mapping, tmp_path / "first")
+    first = assert_whole(tmp_path / "first", "units.safetensors")
+    for name in ("train/loss", "train/quantization", "train/perplexity_2"):
+        assert scalars(curves, name).keys() == {0, 1, 2}
+    assert 0 <= scalars(curves, "dev/recall_10").popitem()[1] <= 1
+
+    mapping["weights"] = str(tmp_path / "first/units.safetensors")
+    mapping["model"] |= {"quantizers": [2, 3], "n_codes": [8, 9]}
+    curves = train(tmp_path / "second.yaml", mapping, tmp_path / "second", "--frozen_views", "2")
+    second = assert_whole(tmp_path / "second", "units.safetensors")
+    added = second.keys() - first.keys()
+    assert added == {f"audio.quantizers.3.{name}" for name in ("codes", "sums", "mass")}
+    for name, value in first.items():
+        if name.startswith("picture.encoder."):
+            assert torch.equal(second[name], value), name
+    assert scalars(curves, "dev/used_codes_3").popitem()[1] >= 1
+    assert "step 3: speech_recall_1 " in capfd.readouterr().out
+    assert len(list((tmp_path / "regions").iterdir())) == 1
 
 
 @pytest.mark.parametrize(

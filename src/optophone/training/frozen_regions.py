@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,15 +11,45 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from optophone.data.augmentation import augment
-from optophone.data.captioned_pictures import CaptionedPictures
+from optophone.core.picture import PictureSpec
+from optophone.data.augmentation import AugmentationConfig, augment
 from optophone.data.pictures import as_batch, normalize, resized
 
 BATCH = 50
 
 
+class Views(Protocol):
+    """How pictures are shown in training."""
+
+    @property
+    def size(self) -> int:
+        """Pixels of a side."""
+        ...
+
+    @property
+    def augmentation(self) -> AugmentationConfig:
+        """How random views differ."""
+        ...
+
+
+class ViewedPictures(Protocol):
+    """A data set of packed pictures (n, H, W, 3) uint8, whatever belongs to them."""
+
+    pictures: np.ndarray
+    spec: PictureSpec
+
+    @property
+    def config(self) -> Views:
+        """How they are shown."""
+        ...
+
+    def __len__(self) -> int:
+        """n pictures."""
+        ...
+
+
 @torch.no_grad()
-def compute_regions(encoder: nn.Module, source: CaptionedPictures, n_views: int, folder: Path) -> Tensor:
+def compute_regions(encoder: nn.Module, source: ViewedPictures, n_views: int, folder: Path) -> Tensor:
     """Regions (views, n, R, D) bfloat16: of the pictures as they are, mirrored, then randomly changed.
 
     Args:
@@ -52,7 +83,7 @@ def compute_regions(encoder: nn.Module, source: CaptionedPictures, n_views: int,
     return regions
 
 
-def _view(pictures: Tensor, view: int, first: int, source: CaptionedPictures) -> Tensor:
+def _view(pictures: Tensor, view: int, first: int, source: ViewedPictures) -> Tensor:
     config = source.config
     if view == 1:
         pictures = pictures.flip(-1)
@@ -61,7 +92,7 @@ def _view(pictures: Tensor, view: int, first: int, source: CaptionedPictures) ->
     return normalize(pictures, source.spec)
 
 
-def _fingerprint(encoder: nn.Module, source: CaptionedPictures, n_views: int) -> str:
+def _fingerprint(encoder: nn.Module, source: ViewedPictures, n_views: int) -> str:
     """Changes whenever the regions would."""
     digest = hashlib.sha256(f"{n_views} {len(source)} {source.config.size} {source.config.augmentation}".encode())
     for first in range(0, len(source), BATCH):

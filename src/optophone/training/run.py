@@ -70,7 +70,12 @@ def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
         from optophone.training.vocoding import VocoderExperiment, run_vocoding
 
         return from_mapping(VocoderExperiment, mapping, where), run_vocoding
-    raise ConfigurationError(f"{where}: kind {kind!r} is not one of encoder, captioner, acoustic, photograph, vocoder.")
+    if kind == "units":
+        from optophone.training.unit_learning import UnitLearningExperiment, run_unit_learning
+
+        return from_mapping(UnitLearningExperiment, mapping, where), run_unit_learning
+    known = "encoder, captioner, acoustic, photograph, vocoder, units"
+    raise ConfigurationError(f"{where}: kind {kind!r} is not one of {known}.")
 
 
 def train(path: str | Path, overrides: Sequence[tuple[str, str]] = (), out: str | Path | None = None) -> Path:

@@ -35,10 +35,15 @@ def similarity(regions: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
 
     Source: Harwath et al. 2018, "Jointly Discovering Visual Objects and Spoken Words", equation 1 (pooled).
     """
+    with torch.autocast(regions.device.type, enabled=False):
+        return regions.float().mean(1) @ pooled_speech(frames, lengths).T
+
+
+def pooled_speech(frames: Tensor, lengths: Tensor) -> Tensor:
+    """(B, D) means of the valid `frames` (B, D, T); `lengths` (B,) of 0 count as 1."""
     kept = lengths.clamp(min=1)
     mask = torch.arange(frames.shape[2], device=frames.device) < kept[:, None]
-    speech = (frames * mask[:, None]).sum(2) / kept[:, None].to(frames.dtype)
-    return regions.mean(1) @ speech.T
+    return (frames.float() * mask[:, None]).sum(2) / kept[:, None]
 
 
 def draw_negatives(n: int) -> Tensor:

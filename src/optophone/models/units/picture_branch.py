@@ -6,7 +6,7 @@ from optophone.models.encoders.build import EncoderConfig, build_encoder
 
 
 class PictureBranch(nn.Module):
-    """Pictures (B, 3, H, W), or regions where the encoder takes these, → regions (B, R, n_features)."""
+    """Pictures (B, 3, H, W) → regions (B, R, n_features) in the space that speech shares."""
 
     def __init__(self, encoder: EncoderConfig, n_features: int) -> None:
         super().__init__()
@@ -14,5 +14,5 @@ class PictureBranch(nn.Module):
         self.embedder = nn.Linear(encoder.n_features, n_features)  # over regions, it is a 1 × 1 convolution
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Regions in the shared space."""
-        return self.embedder(self.encoder(pictures))
+        """Regions (B, R, n_features) of pictures, or of regions (B, R, D) that the encoder made beforehand."""
+        return self.embedder(pictures if pictures.ndim == 3 else self.encoder(pictures))

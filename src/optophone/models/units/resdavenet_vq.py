@@ -55,7 +55,7 @@ class ResDAVEnetVQ(nn.Module):
         return self.audio(levels, n_frames, jitter_draws)
 
     def regions(self, pictures: Tensor) -> Tensor:
-        """Regions (B, R, D) of pictures, in the space that speech shares."""
+        """Regions (B, R, D) of pictures, in the space that speech shares; see `PictureBranch`."""
         assert self.picture is not None, "this model has no half that sees"
         return self.picture(pictures)
 
