@@ -1,6 +1,6 @@
 """Write docs/results/captioning.md from the result files in docs/results/captioning. Nothing in its table is typed.
 
-    python runs/captioning.py
+python runs/captioning.py
 """
 
 import json
@@ -14,8 +14,23 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs/results/captioning"
 PAGE = ROOT / "docs/results/captioning.md"
 MARKS = ("<!-- tables of runs/captioning.py -->", "<!-- end of tables -->")
-HEADINGS = ("member", "seeds", "B-1", "B-2", "B-3", "B-4", "ROUGE-L", "CIDEr-D", "95 %", "different", "words")
-NAMES = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d")
+HEADINGS = (
+    "member",
+    "seeds",
+    "B-1",
+    "B-2",
+    "B-3",
+    "B-4",
+    "METEOR",
+    "ROUGE-L",
+    "CIDEr-D",
+    "95 %",
+    "different",
+    "words",
+    "by heart",
+)
+COLUMN_OF_CIDER = HEADINGS.index("CIDEr-D")
+NAMES = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider_d")
 
 
 def load() -> dict[str, list[dict[str, Any]]]:
@@ -39,18 +54,25 @@ def interval(results: list[dict[str, Any]]) -> str:
     return f"{mean - half:.1f}–{mean + half:.1f}"
 
 
+def by_heart(member: str) -> str:
+    """Steps after which the member knew 32 photographs by heart."""
+    learned = json.loads((RESULTS / "overfit.json").read_text(encoding="utf-8"))
+    result = learned[member.removesuffix("-frozen")]
+    return f"{result['steps']}" if result["bleu_4"] > 90 else f"never ({result['bleu_4']:.1f})"
+
+
 def row(member: str, results: list[dict[str, Any]]) -> tuple[str, ...]:
     """One line of the table: means over seeds."""
     means = [fmean(r["scores"][name] for r in results) for name in NAMES]
     distinct = fmean(r["scores"]["n_distinct_captions"] for r in results)
     words = fmean(r["scores"]["mean_length"] for r in results)
     scores = [f"{mean:.1f}" for mean in means]
-    return member, str(len(results)), *scores, interval(results), f"{distinct:.0f}", f"{words:.1f}"
+    return member, str(len(results)), *scores, interval(results), f"{distinct:.0f}", f"{words:.1f}", by_heart(member)
 
 
 def family_table(members: dict[str, list[dict[str, Any]]]) -> str:
     """All members, best CIDEr-D first."""
-    rows = sorted((row(*item) for item in members.items()), key=lambda cells: -float(cells[7]))
+    rows = sorted((row(*item) for item in members.items()), key=lambda cells: -float(cells[COLUMN_OF_CIDER]))
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
     return "\n".join(lines + ["| " + " | ".join(cells) + " |" for cells in rows])
 

@@ -99,7 +99,7 @@ def check(words: list[str]) -> None:
             break
         found = command.get_command(context, rest[0])
         assert found is not None, f"no command {rest[0]!r}"
-        context = click.Context(found, parent=context, info_name=rest[0])
+        context = click.Context(found, parent=context, info_name=rest[0], **found.context_settings)
         command, rest = found, rest[1:]
     values, extra, _ = command.make_parser(context).parse_args([word for word in rest if word != "..."])
     if command.name == "train":
@@ -119,10 +119,11 @@ def check_values(context: click.Context, parameter: click.Parameter, value: obje
 
 def check_training(config: object, options: list[str]) -> None:
     """The configuration exists and knows the options."""
-    if not isinstance(config, str) or not config.startswith("configs/"):
+    if not isinstance(config, str) or not config.startswith("configs/") or _PLACEHOLDER.fullmatch(config):
         return
     text = " ".join(option.replace("=", " ", 1) for option in options).split()
-    pairs = [(key.removeprefix("--"), value) for key, value in zip(text[::2], text[1::2], strict=True)]
+    values = ("1" if _PLACEHOLDER.fullmatch(value) else value for value in text[1::2])
+    pairs = [(key.removeprefix("--"), value) for key, value in zip(text[::2], values, strict=True)]
     build_experiment(read_configuration(ROOT / config, pairs), config)
 
 
