@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from optophone.checkpoints.waveglow import load_waveglow
+from optophone.core.denoiser import BIAS_FRAMES, Denoiser
 from optophone.core.mel import MelSpec, stft
-from optophone.models.vocoders.denoiser import BIAS_FRAMES, Denoiser, build_denoiser
+from optophone.models.vocoders.denoiser import build_denoiser
 from optophone.models.vocoders.waveglow import WaveGlow
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 
 from optophone.core.errors import AudioError, ConfigurationError
 from optophone.core.mel import MelSpec
+from optophone.core.noise import GivenNoise, Noise, SeededNoise
 from optophone.models.vocoders.folded_flow import FlowStream, fold_flow
 from optophone.models.vocoders.wave_conditions import ConditionStream, build_conditions
 from optophone.models.vocoders.waveglow import WaveGlow
@@ -84,7 +84,7 @@ class FastWaveGlow:
         Raises:
             AudioError: another number of bands, or values that are no numbers.
         """
-        return _limit(self._run(mel, _SeededNoise(self.config, self.noise_sizes)))
+        return _limit(self._run(mel, self._seeded()))
 
     def infer(self, mel: np.ndarray, noise: Sequence[np.ndarray]) -> np.ndarray:
         """The wave (N,) of `mel` (M, T), not limited, from given standard normal noise as `WaveGlow.infer` takes it.
@@ -93,7 +93,7 @@ class FastWaveGlow:
             mel: as for `wave`.
             noise: (n_remaining, N // n_group), then (early_size, N // n_group) for each early output.
         """
-        return self._run(mel, _GivenNoise(self.config.sigma, noise))
+        return self._run(mel, GivenNoise(self.config.sigma, noise))
 
     def stream(self, mels: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """The wave in portions, each as soon as it is settled.
@@ -107,7 +107,7 @@ class FastWaveGlow:
         Raises:
             AudioError: another number of bands, or values that are no numbers.
         """
-        utterance = _Utterance(self, _SeededNoise(self.config, self.noise_sizes))
+        utterance = _Utterance(self, self._seeded())
         waiting = self._frames(np.zeros((self.mel_spec.n_mels, 0)))
         for mel in mels:
             waiting = np.concatenate((waiting, self._frames(mel)))
@@ -121,7 +121,10 @@ class FastWaveGlow:
         if len(wave):
             yield _limit(wave)
 
-    def _run(self, mel: np.ndarray, noise: "_Noise") -> np.ndarray:
+    def _seeded(self) -> SeededNoise:
+        return SeededNoise(self.config.sigma, self.config.seed, self.noise_sizes)
+
+    def _run(self, mel: np.ndarray, noise: Noise) -> np.ndarray:
         frames, block = self._frames(mel), self.config.block_frames
         utterance = _Utterance(self, noise)
         starts = range(0, max(len(frames), 1), block)
@@ -141,42 +144,10 @@ def _limit(wave: np.ndarray) -> np.ndarray:
     return np.clip(np.nan_to_num(wave, copy=False), -1.0, 1.0)
 
 
-class _Noise(Protocol):
-    """Where the noise of an utterance comes from."""
-
-    def draw(self, index: int, n_steps: int) -> np.ndarray:
-        """The next steps (n_steps, size) of source `index`, times sigma."""
-        ...
-
-
-class _SeededNoise:
-    """The same noise in portions of any size: every source has a generator of its own."""
-
-    def __init__(self, config: FastWaveGlowConfig, sizes: Sequence[int]) -> None:
-        self.sigma, self.sizes = np.float32(config.sigma), sizes
-        self.generators = [np.random.default_rng((config.seed, index)) for index in range(len(sizes))]
-
-    def draw(self, index: int, n_steps: int) -> np.ndarray:
-        shape = (n_steps, self.sizes[index])
-        return self.sigma * self.generators[index].standard_normal(shape, dtype=np.float32)
-
-
-class _GivenNoise:
-    """Arrays (size, T), used up from the front."""
-
-    def __init__(self, sigma: float, noise: Sequence[np.ndarray]) -> None:
-        self.rows = [np.float32(sigma) * np.asarray(draw, dtype=np.float32).T for draw in noise]
-
-    def draw(self, index: int, n_steps: int) -> np.ndarray:
-        found, self.rows[index] = self.rows[index][:n_steps], self.rows[index][n_steps:]
-        assert len(found) == n_steps, f"noise {index} is too short"
-        return found
-
-
 class _Utterance:
     """One utterance on its way from noise to samples."""
 
-    def __init__(self, vocoder: FastWaveGlow, noise: _Noise) -> None:
+    def __init__(self, vocoder: FastWaveGlow, noise: Noise) -> None:
         self.noise = noise
         self.early_flows = vocoder.early_flows
         self.conditions = ConditionStream(vocoder.conditions)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from optophone.core.denoiser import Denoiser
 from optophone.core.errors import AudioError, ConfigurationError
 from optophone.core.mel import MelSpec, stft
-from optophone.models.vocoders.denoiser import Denoiser, build_denoiser
+from optophone.models.vocoders.denoiser import build_denoiser
 from tiny_vocoders import tiny_waveglow
 
 SPEC = MelSpec(n_fft=64, win_length=64, hop_length=16, n_mels=3)
@@ -27,6 +28,20 @@ def test_no_strength_changes_nothing_but_the_length() -> None:
     found = Denoiser(np.ones(33), SPEC)(wave, 0.0)
     assert found.shape == (992,)
     np.testing.assert_allclose(found, wave[:992], atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [[2000], [1] * 200 + [1800], [100] * 20, [0, 7, 1500, 493], [20], [33], [130]])
+def test_a_stream_is_the_whole(sizes: list[int]) -> None:
+    wave = np.random.default_rng(1).standard_normal(sum(sizes)).astype(np.float32)
+    denoiser = Denoiser(np.linspace(5, 0, 33), SPEC)
+    found = list(denoiser.stream(np.split(wave, np.cumsum(sizes)[:-1]), 0.5))
+    assert all(len(portion) for portion in found)
+    joined = np.concatenate(found)
+    assert joined.shape == wave.shape
+    expected = denoiser(wave, 0.5) if len(wave) > 32 else wave
+    np.testing.assert_allclose(joined[: len(expected)], expected, atol=1e-5)
+    assert np.array_equal(joined[len(expected) :], wave[len(expected) :])
+    assert len(found) > 1 or len(sizes) == 1
 
 
 def test_silence_stays_silent() -> None:

@@ -81,10 +81,10 @@ def test_a_stream_is_the_whole_wave(model: WaveGlow, mel: np.ndarray, sizes: lis
 
 
 def test_memory_does_not_grow(mel: np.ndarray) -> None:
-    from optophone.models.vocoders.fast_waveglow import _SeededNoise, _Utterance
+    from optophone.models.vocoders.fast_waveglow import _Utterance
 
     fast = FastWaveGlow(tiny_waveglow(), SPEC)
-    utterance = _Utterance(fast, _SeededNoise(fast.config, fast.noise_sizes))
+    utterance = _Utterance(fast, fast._seeded())
     held = []
     for _ in range(12):
         utterance.push(mel.T.copy(), last=False)
