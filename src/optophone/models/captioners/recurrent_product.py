@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optophone.models.linear import linear
+
 
 class RecurrentProduct:
     """y = x Wᵀ + a, called once per step of a recurrence.
@@ -20,7 +22,7 @@ class RecurrentProduct:
 
     def __init__(self, weight: Tensor, added: Tensor) -> None:
         self.inputs: list[Tensor] = []
-        self.transposed = weight.detach().to(added.dtype).T
+        self.weight = weight.detach().to(added.dtype)
         self.added = _CollectedGradient.apply(added, weight, self.inputs).unbind(1)
         self.n_steps = 0
 
@@ -29,7 +31,10 @@ class RecurrentProduct:
         if torch.is_grad_enabled():
             self.inputs.append(x.detach())
         self.n_steps += 1
-        return torch.addmm(self.added[self.n_steps - 1], x.to(self.transposed.dtype), self.transposed)
+        added, x = self.added[self.n_steps - 1], x.to(self.weight.dtype)
+        if x.dtype == torch.float32:
+            return linear(x, self.weight) + added
+        return torch.addmm(added, x, self.weight.T)  # rounds once
 
 
 class _CollectedGradient(torch.autograd.Function):
@@ -44,4 +49,4 @@ class _CollectedGradient(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         inputs = torch.cat(ctx.inputs).to(gradient.dtype)
         by_step = gradient.transpose(0, 1).flatten(0, 1)
-        return gradient, (by_step.T @ inputs).to(ctx.dtype), None
+        return gradient, linear(by_step.T, inputs.T).to(ctx.dtype), None

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from optophone.core.errors import ConfigurationError
 from optophone.models.captioners.region_mask import EXCLUDED
+from optophone.models.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class HeadProjections(nn.Module):
         super().__init__()
         self.shape = (2, config.n_heads, config.dim // config.n_heads)
         self.alpha = config.alpha
-        self.linear = nn.Linear(config.dim, 2 * config.dim)
+        self.linear = Linear(config.dim, 2 * config.dim)
         self.weight = nn.Parameter(torch.ones(2 * config.dim))
         self.bias = nn.Parameter(torch.zeros(2 * config.dim))
 
@@ -69,9 +70,8 @@ class XLinearAttention(nn.Module):
     the weight of each feature (a squeeze-excitation). The result is v1 ⊙ Σ (weight of region · v2) ⊙ (weight of
     feature), where q and v1 are of the query, k and v2 of the regions.
 
-    Keys and second values (of the regions) are made by `keys_values`, apart from the query, so that they can be kept.
-    The product is never written out for every region: W (k ⊙ q) = (W diag(q)) k, so a query changes the matrix and one
-    product compares it with all regions.
+    Keys and second values (of the regions) are made by `keys_values`, apart from the query, so that they can be kept;
+    all queries of a picture, of several captions or beams, share them.
 
     Source: Pan et al. 2020, "X-Linear Attention Networks for Image Captioning", section 3.2.
     Proof: tests/parity/test_xlan.py
@@ -83,9 +83,9 @@ class XLinearAttention(nn.Module):
         head_dim = config.dim // config.n_heads
         self.query_value = HeadProjections(config)
         self.key_value = HeadProjections(config)
-        self.compare = nn.Linear(head_dim, config.mid_dim)
-        self.score = nn.Linear(config.mid_dim, 1, bias=False)  # softmax does not see a bias
-        self.channel = nn.Linear(config.mid_dim, head_dim)
+        self.compare = Linear(head_dim, config.mid_dim)
+        self.score = Linear(config.mid_dim, 1, bias=False)  # softmax does not see a bias
+        self.channel = Linear(config.mid_dim, head_dim)
         self.dropout = nn.Dropout(config.dropout)
 
     def keys_values(self, x: Tensor) -> Tensor:
@@ -107,11 +107,14 @@ class XLinearAttention(nn.Module):
         queries, first_values = self.query_value(query).unbind(2)  # (B, Q, H, d)
         keys, second_values = keys_values.unbind(1)  # (B, H, R, d)
         compared, scale = self._compare(queries, keys)
-        scores = (compared @ (scale * self.score.weight[0])).transpose(2, 3).float()
-        if weights is not None:
+        scores = (compared @ (scale * self.score.weight[0])).float()  # (B, H, Q, R)
+        if weights is None:
+            mean = compared.mean(3)
+        else:
             scores = scores.masked_fill(weights.unsqueeze(1) == 0, EXCLUDED)
+            mean = (weights.to(compared.dtype)[:, None, :, None] @ compared).squeeze(3)
         attention = scores.softmax(-1)
-        channels = self.channel(scale * mean_over_regions(compared, weights)).sigmoid()  # (B, H, Q, d)
+        channels = self.channel(scale * mean).sigmoid()  # (B, H, Q, d)
         found = (attention.to(second_values.dtype) @ second_values) * channels
         result = first_values * found.transpose(1, 2)
         return self.dropout(result.flatten(2)), attention.mean(1)
@@ -120,29 +123,17 @@ class XLinearAttention(nn.Module):
         """B as above of queries (B, Q, H, d) and keys (B, H, R, d), with dropout.
 
         Returns:
-            (B, H, R, Q, mid), and the factor that makes up for what dropout took away, for the caller to multiply
+            (B, H, Q, R, mid), and the factor that makes up for what dropout took away, for the caller to multiply
             something smaller with.
         """
-        by_head = queries.permute(0, 2, 3, 1).contiguous().unsqueeze(-1)  # (B, H, d, Q, 1)
-        matrices = by_head * self.compare.weight.T.to(queries.dtype).unsqueeze(1)
-        products = (keys @ matrices.flatten(3)).unflatten(3, (-1, self.config.mid_dim))
-        products += self.compare.bias.to(products.dtype)
+        pairs = keys.unsqueeze(2) * queries.transpose(1, 2).unsqueeze(3)
+        products = self.compare(pairs.flatten(0, 3))
         scale = 1.0
         if self.training and self.config.mid_dropout > 0:
             # Zeros before the ReLU are zeros behind it, and no gradient passes there: autograd need not know.
             mask, scale = dropped(products, self.config.mid_dropout)
             products.detach().masked_fill_(mask, 0.0)
-        return products.relu_(), scale
-
-
-def mean_over_regions(compared: Tensor, weights: Tensor | None) -> Tensor:
-    """(B, H, Q, mid) of `compared` (B, H, R, Q, mid); weights (B, Q, R), both first axes may be 1, None for equal."""
-    if weights is None:
-        return compared.mean(2)
-    weights = weights.to(compared.dtype).unsqueeze(1)
-    if weights.shape[2] == 1:  # the same for all queries: one product
-        return (weights @ compared.flatten(3)).unflatten(3, (-1, compared.shape[4])).squeeze(2)
-    return (compared * weights.transpose(2, 3).unsqueeze(-1)).sum(2)
+        return products.relu_().view(*pairs.shape[:4], -1), scale
 
 
 def dropped(like: Tensor, probability: float) -> tuple[Tensor, float]:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from optophone.models.captioners.x_linear_attention import XLinearAttention, XLinearConfig
+from optophone.models.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int, inner_dim: int, dropout: float) -> None:
         super().__init__()
-        self.enter = nn.Linear(dim, inner_dim)
-        self.leave = nn.Linear(inner_dim, dim)
+        self.enter = Linear(dim, inner_dim)
+        self.leave = Linear(inner_dim, dim)
         self.norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
 
@@ -57,8 +58,8 @@ class Mixing(nn.Module):
 
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
-        self.from_global = nn.Linear(dim, dim)
-        self.from_region = nn.Linear(dim, dim, bias=False)
+        self.from_global = Linear(dim, dim)
+        self.from_region = Linear(dim, dim, bias=False)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(dim)
 
@@ -105,11 +106,11 @@ class XLinearEncoder(nn.Module):
         super().__init__()
         dim = config.attention.dim
         self.alpha = config.attention.alpha
-        self.embedding = nn.Linear(config.region_dim, dim)
+        self.embedding = Linear(config.region_dim, dim)
         self.embedding_norm = nn.LayerNorm(dim) if config.feed_forward_dim else nn.Identity()
         self.region_dropout = nn.Dropout(config.region_dropout)
         self.blocks = nn.ModuleList(XLinearEncoderBlock(config) for _ in range(config.n_blocks))
-        self.projection = nn.Linear((config.n_blocks + 1) * dim, dim)
+        self.projection = Linear((config.n_blocks + 1) * dim, dim)
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, regions: Tensor, weights: Tensor) -> EncodedPicture:

@@ -13,6 +13,7 @@ from optophone.models.captioners.output import CaptionerOutput
 from optophone.models.captioners.region_mask import region_weights
 from optophone.models.captioners.x_linear_attention import XLinearAttention, XLinearConfig
 from optophone.models.captioners.x_linear_encoder import FeedForward, Mixing, XLinearEncoder, XLinearEncoderConfig
+from optophone.models.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class WholeProjection(nn.Sequential):
     """Linear, CELU, layer normalisation of a vector that stands for a whole."""
 
     def __init__(self, dim: int, alpha: float) -> None:
-        super().__init__(nn.Linear(dim, dim), nn.CELU(alpha), nn.LayerNorm(dim))
+        super().__init__(Linear(dim, dim), nn.CELU(alpha), nn.LayerNorm(dim))
 
 
 class XTransformer(nn.Module):
@@ -189,10 +190,10 @@ class XTransformer(nn.Module):
         self.layers = nn.ModuleList(
             XTransformerLayer(config, is_last=i == config.n_layers - 1) for i in range(config.n_layers)
         )
-        self.projection = nn.Linear((config.n_layers + 1) * dim, 2 * dim)
+        self.projection = Linear((config.n_layers + 1) * dim, 2 * dim)
         self.norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(config.dropout)
-        self.output = nn.Linear(dim, config.n_symbols)
+        self.output = Linear(dim, config.n_symbols)
         nn.init.normal_(self.embedding.weight, std=dim**-0.5)  # of length about 1, so that tied scores begin small
         if config.tied_embeddings:
             self.output.weight = self.embedding.weight

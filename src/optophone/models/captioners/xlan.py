@@ -14,6 +14,7 @@ from optophone.models.captioners.recurrent_product import RecurrentProduct
 from optophone.models.captioners.region_mask import region_weights
 from optophone.models.captioners.x_linear_attention import XLinearAttention, XLinearConfig
 from optophone.models.captioners.x_linear_encoder import EncodedPicture, XLinearEncoder, XLinearEncoderConfig
+from optophone.models.linear import Linear, linear
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ class XLan(nn.Module):
         ConfigurationError: n_decoder_blocks under 1, or dim is not a multiple of n_heads.
     """
 
+    shares_memory = True  # `step` takes several rows for each row of memory
+
     def __init__(self, config: XLanConfig) -> None:
         super().__init__()
         if config.n_decoder_blocks < 1:
@@ -134,19 +137,19 @@ class XLan(nn.Module):
         self.encoder = XLinearEncoder(config.encoder())
         self.embedding = nn.Embedding(config.n_symbols, dim)
         self.embedding_dropout = nn.Dropout(config.embedding_dropout)
-        self.gates_from_symbol = nn.Linear(dim, 4 * dim)
+        self.gates_from_symbol = Linear(dim, 4 * dim)
         self.register_buffer("symbol_table", None, persistent=False)  # of `tabulate_symbols`
         self.symbol_table: Tensor | None
         # The context's half reads the picture as a whole too, which is added to the context: `begin` does that once.
-        self.gates_from_state = nn.Linear(2 * dim, 4 * dim, bias=False)
+        self.gates_from_state = Linear(2 * dim, 4 * dim, bias=False)
         self.blocks = nn.ModuleList(
             XLinearAttention(config.decoder_attention()) for _ in range(config.n_decoder_blocks)
         )
-        self.projection = nn.Linear((config.n_decoder_blocks + 1) * dim, dim)
+        self.projection = Linear((config.n_decoder_blocks + 1) * dim, dim)
         self.norm = nn.LayerNorm(dim)
-        self.context = nn.Linear(2 * dim, 2 * dim)
+        self.context = Linear(2 * dim, 2 * dim)
         self.dropout = nn.Dropout(config.dropout)
-        self.output = nn.Linear(dim, config.n_symbols)
+        self.output = Linear(dim, config.n_symbols)
         self.register_load_state_dict_post_hook(_forget_table)
         if config.tied_embeddings:
             nn.init.normal_(self.embedding.weight, std=dim**-0.5)
@@ -216,7 +219,7 @@ class XLan(nn.Module):
         weights = region_weights(regions, regions_mask)
         whole, encoded = self.encoder(regions, weights)
         keys_values = torch.stack([block.keys_values(encoded) for block in self._blocks()], 1)
-        gates = F.linear(whole, self.gates_from_state.weight[:, : self.config.dim])
+        gates = linear(whole, self.gates_from_state.weight[:, : self.config.dim])
         nothing = whole.detach().float() * 0  # as many rows as pictures, in an exported graph too
         return XLanMemory(keys_values, weights, gates), XLanState(nothing, nothing, nothing)
 
@@ -252,7 +255,7 @@ class XLan(nn.Module):
     def _recurrent_products(self, gates: Tensor) -> Products:
         """The linear maps of as many steps as there are `gates` (N, S, 4 D) of symbols and pictures."""
 
-        def of(linear: nn.Linear) -> RecurrentProduct:
+        def of(linear: Linear) -> RecurrentProduct:
             return RecurrentProduct(linear.weight, linear.bias.to(gates.dtype).expand(*gates.shape[:2], -1))
 
         from_state = RecurrentProduct(self.gates_from_state.weight, gates)
