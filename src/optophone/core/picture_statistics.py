@@ -18,10 +18,13 @@ _DEVIATIONS = (0.5, 1, 2, 4, 8, 16, 32)
 _LEVELS = np.arange(512, dtype=np.float64)
 
 
-def picture_statistics(picture: np.ndarray) -> np.ndarray:
-    """The numbers (D,) float32 of `picture` (H, W, 3) uint8; every one finite, and as many for any size."""
+def picture_statistics(picture: np.ndarray, far: Image.Image | None = None) -> np.ndarray:
+    """The numbers (D,) float32 of `picture` (H, W, 3) uint8; every one finite, and as many for any size.
+
+    `far` is its `far_view`, where that was needed for something else too.
+    """
     assert (picture.dtype, picture.shape[2:]) == (np.uint8, (3,))
-    near, far = _near(picture), _far(picture)
+    near, far = _near(picture), far or far_view(picture)
     coarse = np.asarray(far.reduce(3))
     small = np.asarray(far)[None]
     grey = _grey(small)[0].astype(np.float32)
@@ -41,9 +44,11 @@ def _near(picture: np.ndarray) -> np.ndarray:
     return np.stack([picture[y : y + NEAR_PATCH, x : x + NEAR_PATCH] for y in rows for x in columns])
 
 
-def _far(picture: np.ndarray) -> Image.Image:
-    """The whole picture squashed to 96 × 96, each pixel the mean of what it covers."""
-    image = Image.fromarray(np.ascontiguousarray(picture))
+def far_view(picture: np.ndarray) -> Image.Image:
+    """The whole picture squashed to 96 × 96, each pixel the mean of what it covers (of some of it in very large
+    pictures, where the mean of all would take longer than the description)."""
+    step = max(min(picture.shape[:2]) // (8 * FAR_SIZE), 1)
+    image = Image.fromarray(np.ascontiguousarray(picture[::step, ::step]))
     factor = min(image.size) // (2 * FAR_SIZE)
     if factor > 1:
         image = image.reduce(factor)

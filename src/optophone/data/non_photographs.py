@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from optophone.data.drawn import charts, codes, documents, drawings, noise, patterns, plain, symbols, windows
+from optophone.data.drawn import charts, clip_art, codes, documents, drawings, noise, patterns, plain, symbols, windows
 from optophone.data.drawn.canvas import Generator, Size, number
 
 Draw = Callable[[Generator, Size], Image.Image]
@@ -47,6 +47,7 @@ _TRAIN: tuple[Draw, ...] = (
     drawings.flow_chart, drawings.network, drawings.street_map, drawings.contour_map, drawings.shapes,
     drawings.scribble, drawings.animal, drawings.pencil, drawings.painted, drawings.mathematics,
     patterns.checkerboard, patterns.tiles, patterns.cells, patterns.test_card, patterns.spirals,
+    clip_art.shaded_icon, clip_art.clip_art, clip_art.boxes_in_space, clip_art.small_pictures,
 )  # fmt: skip
 _TEST: tuple[Draw, ...] = (
     plain.soft_blobs, noise.television_static, noise.clouds,

@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 Generator = np.random.Generator
 Change = Callable[[Image.Image, Generator], Image.Image]
-_LARGEST = 1400  # pixels a side
+_LARGEST = 1600  # pixels a side
 
 
 def with_history(image: Image.Image, generator: Generator, is_photograph: bool) -> Image.Image:
@@ -24,22 +24,22 @@ def with_history(image: Image.Image, generator: Generator, is_photograph: bool) 
     """
     if generator.random() < 0.2:
         return image
-    image = _scale(image, generator)
+    image = _scale(image, generator, 3.5 if is_photograph else 2.2)
     changes: list[tuple[float, Change]] = [(0.15, _cut), (0.12, _blur), (0.12, _grey), (0.05, _sepia)]
     if is_photograph:
-        changes += [(0.15, _expose), (0.1, _contrast), (0.1, _grain), (0.05, _frame)]
+        changes += [(0.25, _expose), (0.2, _contrast), (0.1, _grain), (0.05, _frame)]
     for chance, change in changes:
         if generator.random() < chance:
             image = change(image, generator)
     if generator.random() < 0.6:
         image = _compress(image, generator)
     if generator.random() < 0.25:
-        image = _scale(image, generator)
+        image = _scale(image, generator, 2.2)
     return image
 
 
-def _scale(image: Image.Image, generator: Generator) -> Image.Image:
-    factor = float(np.exp(generator.uniform(np.log(0.25), np.log(2.2))))
+def _scale(image: Image.Image, generator: Generator, largest: float) -> Image.Image:
+    factor = float(np.exp(generator.uniform(np.log(0.25), np.log(largest))))
     factor = min(max(factor, 48 / min(image.size)), _LARGEST / max(image.size))
     size = (max(8, round(image.width * factor)), max(8, round(image.height * factor)))
     ways = (Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BILINEAR, Image.Resampling.NEAREST)
@@ -69,14 +69,14 @@ def _sepia(image: Image.Image, generator: Generator) -> Image.Image:
 def _expose(image: Image.Image, generator: Generator) -> Image.Image:
     """Night or glare: values to a power, then scaled."""
     gamma = float(np.exp(generator.uniform(-1.0, 1.0)))
-    gain = generator.uniform(0.25, 1.0) if gamma > 1 else generator.uniform(1.0, 1.6)
+    gain = generator.uniform(0.2, 1.0) if gamma > 1 else generator.uniform(1.0, 2.2)
     table = np.clip(255 * gain * (np.arange(256) / 255) ** gamma, 0, 255).astype(np.uint8)
     return image.point(list(table) * 3)
 
 
 def _contrast(image: Image.Image, generator: Generator) -> Image.Image:
     """Fog or hard light, pale or strong colours."""
-    image = ImageEnhance.Contrast(image).enhance(generator.uniform(0.4, 1.6))
+    image = ImageEnhance.Contrast(image).enhance(generator.uniform(0.25, 1.6))
     return ImageEnhance.Color(image).enhance(generator.uniform(0.3, 1.6))
 
 

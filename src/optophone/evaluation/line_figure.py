@@ -104,7 +104,7 @@ def _drawn(line: Line, x: Axis, y: Axis) -> list[str]:
 
 
 def _legend(line: Line, number: int) -> list[str]:
-    at = _LEFT + 12
-    height = _TOP + 12 + 18 * number
+    at = _RIGHT - 140
+    height = _BOTTOM - 40 + 18 * number
     mark = f'<path d="M{at} {height}h28" stroke="black" stroke-width="1.5"{_STYLES[line.style]}/>'
     return [mark, f'<text x="{at + 36}" y="{height + 4}">{escape(line.name)}</text>']

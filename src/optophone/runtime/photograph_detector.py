@@ -8,13 +8,12 @@ import numpy as np
 from PIL import Image
 
 from optophone.core.errors import BundleError
-from optophone.core.picture_statistics import picture_statistics
+from optophone.core.picture_statistics import far_view, picture_statistics
 from optophone.core.protocols import Judgement
 
 PHOTOGRAPH_FILE = "photograph.npz"
 _ARRAYS = ("mean", "scale", "limit", "threshold", "first.weight", "first.bias", "second.weight", "second.bias")
-_BLANK_SIDE = 64  # pixels; what is smaller than a cell of this grid does not count
-_BLANK_RANGE = 16  # levels of 256 between the 1st and the 99th percentile of the cells
+_BLANK_RANGE = 16  # levels of 256 between the 1st and the 99th percentile
 
 
 class NumpyPhotographDetector:
@@ -41,8 +40,9 @@ class NumpyPhotographDetector:
 
     def judge(self, picture: np.ndarray) -> Judgement:
         """Judge `picture` (H, W, 3) uint8 RGB."""
-        probability = self.probability(picture_statistics(picture))
-        is_blank = looks_blank(picture)
+        far = far_view(picture)
+        probability = self.probability(picture_statistics(picture, far))
+        is_blank = looks_blank(far)
         return Judgement(probability, probability >= self.threshold and not is_blank, is_blank)
 
     def probability(self, statistics: np.ndarray) -> float:
@@ -54,9 +54,7 @@ class NumpyPhotographDetector:
         return 1 / (1 + math.exp(-max(min(logit, 60.0), -60.0)))
 
 
-def looks_blank(picture: np.ndarray) -> bool:
-    """Whether `picture` (H, W, 3) uint8 is all of one colour: the same in nearly all cells of a coarse grid."""
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    cells = np.asarray(image.resize((_BLANK_SIDE, _BLANK_SIDE), Image.Resampling.BOX), np.int16).reshape(-1, 3)
-    low, high = np.quantile(cells, (0.01, 0.99), axis=0)
+def looks_blank(far: Image.Image) -> bool:
+    """Whether a picture is all of one colour, given its `far_view`: the same in nearly all of its pixels."""
+    low, high = np.quantile(np.asarray(far, np.int16).reshape(-1, 3), (0.01, 0.99), axis=0)
     return bool((high - low).max() < _BLANK_RANGE)

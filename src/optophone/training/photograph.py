@@ -34,7 +34,8 @@ class PhotographDataConfig:
         n_photographs: evenly spread; 0 for all.
         more_photographs: folder of a further data set, which may have packed pictures only, or None.
         n_more: pictures of it; 0 for all.
-        n_histories: views of each picture after scaling, cutting, compressing and so on, beside the plain one.
+        n_histories: views of each photograph after scaling, cutting, compressing and so on, beside the plain one.
+        n_other_histories: the same of each other picture.
         held_out: share of the photographs that the threshold is chosen on instead of training.
         batch_size: pictures a step, half of them photographs.
     """
@@ -44,7 +45,8 @@ class PhotographDataConfig:
     n_photographs: int = 2000
     more_photographs: str | None = None
     n_more: int = 600
-    n_histories: int = 1
+    n_histories: int = 2
+    n_other_histories: int = 1
     held_out: float = 0.2
     batch_size: int = 256
 
@@ -158,16 +160,14 @@ def photograph_statistics(data: PhotographDataConfig, folder: Path) -> tuple[Pho
         held_out.append(found[is_held_out])
     drawn = read_dataset(data.non_photographs)
     others = [
-        PictureViews(drawn, split, 0, data.n_histories, are_photographs=False).statistics(
-            folder / f"others-{split}.npy"
-        )
-        for split in ("train", "test")
+        PictureViews(drawn, split, 0, data.n_other_histories, are_photographs=False) for split in ("train", "test")
     ]
+    drawn_views = [views.statistics(folder / f"others-{views.split}.npy") for views in others]
     if not sum(map(len, held_out)):
         raise ConfigurationError(f"data.held_out is {data.held_out}; too few photographs to choose the threshold on.")
     return (
-        PhotographStatistics(_flat(learned), _flat(others[:1])),
-        PhotographStatistics(_flat(held_out), _flat(others[1:])),
+        PhotographStatistics(_flat(learned), _flat(drawn_views[:1])),
+        PhotographStatistics(_flat(held_out), _flat(drawn_views[1:])),
     )
 
 

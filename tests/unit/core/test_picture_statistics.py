@@ -8,7 +8,7 @@ from optophone.core.picture_statistics import picture_statistics
 GENERATOR = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (7, 3), (48, 48), (95, 97), (300, 1000)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (7, 3), (48, 48), (95, 97), (300, 1000), (1600, 1700)])
 def test_any_size_gives_as_many_finite_numbers(shape: tuple[int, int]) -> None:
     for picture in (np.zeros((*shape, 3), np.uint8), GENERATOR.integers(0, 256, (*shape, 3)).astype(np.uint8)):
         found = picture_statistics(picture)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from optophone.core.errors import BundleError
-from optophone.core.picture_statistics import picture_statistics
+from optophone.core.picture_statistics import far_view, picture_statistics
 from optophone.models.detectors.photograph_classifier import PhotographClassifier, PhotographClassifierConfig
 from optophone.runtime.photograph_detector import NumpyPhotographDetector, looks_blank
 from tiny_bundles import write_detector
@@ -47,16 +47,16 @@ def test_what_is_blank_is_no_photograph(tmp_path: Path) -> None:
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (20, 200, 90)])
 def test_one_colour_looks_blank_even_with_faint_noise(colour: tuple[int, int, int]) -> None:
     noise = GENERATOR.normal(0, 4, (200, 300, 3))
-    assert looks_blank(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8))
+    assert looks_blank(far_view(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)))
 
 
 def test_a_line_of_text_or_two_shades_are_not_blank() -> None:
     page = np.full((200, 300, 3), 255, np.uint8)
     page[90:110, 30:270:3] = 0
-    assert not looks_blank(page)
+    assert not looks_blank(far_view(page))
     halves = np.full((200, 300, 3), 100, np.uint8)
     halves[:, 150:] = 125
-    assert not looks_blank(halves)
+    assert not looks_blank(far_view(halves))
 
 
 def test_damaged_files_and_other_statistics_are_refused(tmp_path: Path) -> None:

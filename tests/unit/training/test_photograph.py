@@ -69,8 +69,8 @@ def test_it_learns_and_is_written_for_the_runtime(
     assert not detector.judge(flat(height=60, width=50)).is_photograph
     kept = {path.name: path.stat().st_mtime_ns for path in (folder / "statistics").iterdir()}
     assert set(kept) == {"photographs-0.npy", "photographs-1.npy", "others-train.npy", "others-test.npy"}
-    assert np.load(folder / "statistics/photographs-0.npy").shape == (10, 2, 176)
-    assert np.load(folder / "statistics/photographs-1.npy").shape == (3, 2, 176)
+    assert np.load(folder / "statistics/photographs-0.npy").shape == (10, 3, 176)
+    assert np.load(folder / "statistics/photographs-1.npy").shape == (3, 3, 176)
 
     monkeypatch.setattr(statistics, "picture_statistics", lambda _: pytest.fail("computed again"))
     train(config, (), tmp_path / "run")
