@@ -133,7 +133,8 @@ class XLinearAttention(nn.Module):
             # Zeros before the ReLU are zeros behind it, and no gradient passes there: autograd need not know.
             mask, scale = dropped(products, self.config.mid_dropout)
             products.detach().masked_fill_(mask, 0.0)
-        return products.relu_().view(*pairs.shape[:4], -1), scale
+        sizes = (pairs.size(axis) for axis in range(4))  # one by one: an exported graph keeps them open
+        return products.relu_().view(*sizes, -1), scale
 
 
 def dropped(like: Tensor, probability: float) -> tuple[Tensor, float]:
