@@ -18,15 +18,15 @@ _DEVIATIONS = (0.5, 1, 2, 4, 8, 16, 32)
 _LEVELS = np.arange(512, dtype=np.float64)
 
 
-def picture_statistics(picture: np.ndarray, far: Image.Image | None = None) -> np.ndarray:
+def picture_statistics(picture: np.ndarray, far: np.ndarray | None = None) -> np.ndarray:
     """The numbers (D,) float32 of `picture` (H, W, 3) uint8; every one finite, and as many for any size.
 
     `far` is its `far_view`, where that was needed for something else too.
     """
     assert (picture.dtype, picture.shape[2:]) == (np.uint8, (3,))
-    near, far = _near(picture), far or far_view(picture)
-    coarse = np.asarray(far.reduce(3))
-    small = np.asarray(far)[None]
+    far = far_view(picture) if far is None else far
+    near, small = _near(picture), far[None]
+    coarse = np.asarray(Image.fromarray(far).reduce(3))
     grey = _grey(small)[0].astype(np.float32)
     parts = [_grain(near), _colours(near), _grain(small), _colours(small), _layout(grey), _spectrum(grey)]
     return np.nan_to_num(np.concatenate([*parts, _grain(coarse[None])])).astype(np.float32)
@@ -44,15 +44,15 @@ def _near(picture: np.ndarray) -> np.ndarray:
     return np.stack([picture[y : y + NEAR_PATCH, x : x + NEAR_PATCH] for y in rows for x in columns])
 
 
-def far_view(picture: np.ndarray) -> Image.Image:
-    """The whole picture squashed to 96 × 96, each pixel the mean of what it covers (of some of it in very large
+def far_view(picture: np.ndarray) -> np.ndarray:
+    """(96, 96, 3) uint8: the whole picture squashed, each pixel the mean of what it covers (of some of it in very large
     pictures, where the mean of all would take longer than the description)."""
     step = max(min(picture.shape[:2]) // (8 * FAR_SIZE), 1)
     image = Image.fromarray(np.ascontiguousarray(picture[::step, ::step]))
     factor = min(image.size) // (2 * FAR_SIZE)
     if factor > 1:
         image = image.reduce(factor)
-    return image.resize((FAR_SIZE, FAR_SIZE), Image.Resampling.BILINEAR)
+    return np.asarray(image.resize((FAR_SIZE, FAR_SIZE), Image.Resampling.BILINEAR))
 
 
 def _grey(patches: np.ndarray) -> np.ndarray:

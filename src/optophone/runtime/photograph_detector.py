@@ -5,7 +5,6 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from optophone.core.errors import BundleError
 from optophone.core.picture_statistics import far_view, picture_statistics
@@ -54,7 +53,7 @@ class NumpyPhotographDetector:
         return 1 / (1 + math.exp(-max(min(logit, 60.0), -60.0)))
 
 
-def looks_blank(far: Image.Image) -> bool:
+def looks_blank(far: np.ndarray) -> bool:
     """Whether a picture is all of one colour, given its `far_view`: the same in nearly all of its pixels."""
-    low, high = np.quantile(np.asarray(far, np.int16).reshape(-1, 3), (0.01, 0.99), axis=0)
+    low, high = np.quantile(far.reshape(-1, 3), (0.01, 0.99), axis=0)
     return bool((high - low).max() < _BLANK_RANGE)
