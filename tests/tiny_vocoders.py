@@ -1,9 +1,15 @@
-"""Tiny WaveGlows whose flows do something, for tests."""
+"""Tiny WaveGlows whose flows do something, and a tiny network before an inverse transform, for tests."""
 
+from pathlib import Path
+
+import numpy as np
 import torch
 
+from optophone.core.bundle import BundleWriter
+from optophone.core.mel import MelSpec, analysis_window
 from optophone.models.vocoders.coupling_network import CouplingNetwork
 from optophone.models.vocoders.waveglow import WaveGlow, WaveGlowConfig
+from tiny_bundles import save_graph
 
 TINY_WAVEGLOW = WaveGlowConfig(
     n_mels=3,
@@ -32,3 +38,38 @@ def tiny_waveglow(config: WaveGlowConfig = TINY_WAVEGLOW, seed: int = 1) -> Wave
             if name.startswith("mixings"):
                 parameter.add_(0.1 * torch.randn_like(parameter))
     return model
+
+
+# Frames → real and imaginary parts, then the inverse transform with its window as a transposed convolution.
+_INVERSE_STFT = """
+vocoder (float[1,M,T] mel) => (float[1,N] wave) {
+  hidden = Conv<kernel_shape=[5], pads=[2,2]>(mel, w_first)
+  bent = Tanh(hidden)
+  spectrum = Conv<kernel_shape=[3], pads=[1,1]>(bent, w_second)
+  long = ConvTranspose<strides=[HOP], pads=[LEFT,RIGHT]>(spectrum, inverse)
+  wave = Squeeze(long, axis_one)
+}
+"""
+
+
+def write_inverse_stft_vocoder(folder: Path, spec: MelSpec, **configuration: object) -> Path:
+    """A vocoder without states; a sample depends on 3 frames of the network and the transform's own overlap."""
+    n_bins, window = spec.n_fft // 2 + 1, analysis_window(spec)
+    generator = np.random.default_rng(3)
+    basis = np.fft.irfft(np.concatenate((np.eye(n_bins), 1j * np.eye(n_bins))), spec.n_fft, axis=-1) * window
+    margin = (spec.n_fft - spec.hop_length) // 2
+    numbers = {"M": spec.n_mels, "HOP": spec.hop_length, "LEFT": margin, "RIGHT": margin}
+    text = _INVERSE_STFT
+    for name, number in numbers.items():
+        text = text.replace(name, str(number))
+    constants = {
+        "w_first": generator.normal(0, 0.3, (8, spec.n_mels, 5)).astype(np.float32),
+        "w_second": generator.normal(0, 0.5, (2 * n_bins, 8, 3)).astype(np.float32),
+        "inverse": basis[:, None].astype(np.float32),
+        "axis_one": np.array([1]),
+    }
+    reach = 3 + -(-spec.n_fft // spec.hop_length)
+    options = {"delay_frames": reach, "stream_frames": 8, "block_frames": 16, **configuration}
+    with BundleWriter(folder, kind="vocoder", cls="tiny-istft", name="tiny", configuration=options, mel=spec) as writer:
+        save_graph(writer.path("vocoder.onnx"), text, constants)
+    return folder

@@ -1,21 +1,48 @@
 """The same promises of every vocoder. A new member joins by one line in MEMBERS."""
 
+import tempfile
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from optophone.core.bundle import open_bundle
 from optophone.core.errors import AudioError
 from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
 from optophone.core.mel import MelSpec
 from optophone.core.protocols import Vocoder
+from optophone.export.import_facts import ImportFacts
+from optophone.export.vocoder import TrainedVocoder, export_vocoder
 from optophone.models.vocoders.fast_waveglow import FastWaveGlow, FastWaveGlowConfig
-from tiny_vocoders import tiny_waveglow
+from optophone.runtime.onnx_vocoder import OnnxVocoder
+from tiny_vocoders import tiny_waveglow, write_inverse_stft_vocoder
 
 SPEC = MelSpec(sample_rate=8000, n_fft=64, win_length=64, hop_length=16, n_mels=3, f_max=4000.0)
+
+
+@cache
+def exported_waveglow() -> Vocoder:
+    """A tiny WaveGlow as a bundle, denoiser included."""
+    trained = TrainedVocoder(tiny_waveglow(), SPEC, ImportFacts("tiny", "waveglow", "tiny.pt", "0"))
+    with tempfile.TemporaryDirectory() as folder:
+        export_vocoder(trained, Path(folder), "fp32", [np.zeros((3, 60), np.float32)])
+        return OnnxVocoder(open_bundle(Path(folder) / "fp32"))
+
+
+@cache
+def inverse_stft_vocoder() -> Vocoder:
+    """A network at the rate of frames before an inverse transform, without states."""
+    with tempfile.TemporaryDirectory() as folder:
+        return OnnxVocoder(open_bundle(write_inverse_stft_vocoder(Path(folder) / "bundle", SPEC)))
+
+
 MEMBERS: dict[str, Callable[[], Vocoder]] = {
     "griffin-lim": lambda: GriffinLim(SPEC, GriffinLimConfig(n_iterations=4)),
     "waveglow": lambda: FastWaveGlow(tiny_waveglow(), SPEC, FastWaveGlowConfig(stream_frames=8)),
+    "waveglow bundle": exported_waveglow,
+    "inverse STFT bundle": inverse_stft_vocoder,
 }
 
 

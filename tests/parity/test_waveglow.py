@@ -10,9 +10,13 @@ import torch
 from torch import Tensor
 
 from optophone.checkpoints.waveglow import load_waveglow, waveglow_state_dict
+from optophone.core.bundle import open_bundle
 from optophone.core.mel import MelSpec
+from optophone.export.import_facts import ImportFacts
+from optophone.export.vocoder import TrainedVocoder, export_vocoder
 from optophone.models.vocoders.fast_waveglow import FastWaveGlow, FastWaveGlowConfig
 from optophone.models.vocoders.waveglow import WaveGlow, WaveGlowOutput
+from optophone.runtime.onnx_vocoder import OnnxVocoder
 from optophone.training.waveglow_loss import WaveGlowLoss
 
 
@@ -85,6 +89,20 @@ def test_fast_inference_equals_the_original(fixture: Fixture, fold_conditions: b
         found = torch.from_numpy(fast.infer(mel[item].numpy(), noise))
         reference = fixture.arrays["output/infer_audio"][item]
         torch.testing.assert_close(found, reference, rtol=0, atol=1e-4)
+
+
+def test_the_exported_bundle_equals_the_original(fixture: Fixture, tmp_path: Path) -> None:
+    model, mels = fixture.model(), fixture.arrays["input/infer_mel"].numpy()
+    spec = MelSpec(n_mels=model.config.n_mels, hop_length=model.config.hop_length)
+    trained = TrainedVocoder(model, spec, ImportFacts("waveglow", "waveglow", "f", "0"), fixture.sigma, 0.0)
+    export_vocoder(trained, tmp_path, "fp32", [mels[0]])
+    vocoder = OnnxVocoder(open_bundle(tmp_path / "fp32"))
+    for item, mel in enumerate(mels):
+        noise = [draw[item].numpy() for draw in fixture.noise()]
+        for name, sigma in (("infer_audio", None), ("infer_audio_sigma0", 0.0)):
+            found = vocoder.infer(mel, noise, sigma, portion=1)
+            reference = fixture.arrays[f"output/{name}"][item].numpy()
+            np.testing.assert_allclose(found, reference, rtol=0, atol=1e-4)
 
 
 def test_goes_out_as_it_came_in(fixture: Fixture) -> None:

@@ -14,6 +14,7 @@ from optophone.checkpoints import load_reference
 from optophone.checkpoints.resnet import resnet_state_dict
 from optophone.checkpoints.sat import sat_state_dict
 from optophone.checkpoints.tacotron2 import tacotron2_state_dict
+from optophone.checkpoints.waveglow import waveglow_state_dict
 from optophone.checkpoints.xlan import xlan_state_dict
 from optophone.cli.main import run
 from optophone.core.bundle import open_bundle
@@ -24,6 +25,7 @@ from optophone.models.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from optophone.models.captioners.show_attend_tell import ShowAttendTell, ShowAttendTellConfig
 from optophone.models.captioners.xlan import XLan, XLanConfig
 from optophone.models.encoders.resnet import ResNet, ResNetConfig
+from optophone.models.vocoders.waveglow import WaveGlow, WaveGlowConfig
 from optophone.runtime.onnx_captioner import OnnxCaptioner
 from tiny_bundles import picture
 
@@ -223,6 +225,94 @@ def test_a_public_voice_speaks(here: Path, capfd: pytest.CaptureFixture) -> None
     assert soundfile.info("parts/a.wav").frames > 1000
 
 
+def reduced_waveglow(**sizes: int) -> dict[str, Tensor]:
+    """The public checkpoint's keys; flows that do something."""
+    torch.manual_seed(0)
+    model = WaveGlow(WaveGlowConfig(**sizes))
+    for network in model.couplings:
+        nn.init.normal_(network.end.weight, std=0.02)
+    return waveglow_state_dict(model)
+
+
+def as_split(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The layout with conditions apart for each layer."""
+    found = {}
+    for name, tensor in state.items():
+        stem, mark, kind = name.partition(".cond_layer.")
+        for i, part in enumerate(tensor.chunk(2) if mark else ()):
+            found[f"{stem}.cond_layers.{i}.{kind}"] = part.clone()
+        if not mark:
+            found[name] = tensor
+    return found
+
+
+TINY_WAVEGLOW = {"n_flows": 2, "early_every": 1, "n_layers": 2, "n_channels": 8}
+
+
+@pytest.mark.filterwarnings("ignore:the voice did not find")
+def test_a_public_voice_speaks_with_a_public_vocoder(here: Path, capfd: pytest.CaptureFixture) -> None:
+    torch.save({"state_dict": tiny_tacotron2(**TINY_VOICE)}, "tacotron2.pt")
+    state = reduced_waveglow(**TINY_WAVEGLOW)
+    torch.save({"model": state}, "waveglow.pt")
+    options = {"data_config": {"sampling_rate": 16000, "hop_length": 256, "filter_length": 1024}}
+    torch.save({"state_dict": module(as_split(state)), "config": options}, "split.pt")
+    assert run(["import", "tacotron2", "tacotron2.pt", "-o", "voice"]) == 0
+    assert run(["import", "waveglow", "waveglow.pt", "-o", "waveglow", "--sigma", "0.6", "--denoise", "0.1"]) == 0
+    manifest = open_bundle("waveglow").manifest
+    assert (manifest.kind, manifest.cls, manifest.licence) == ("vocoder", "waveglow", "")
+    assert (manifest.configuration["sigma"], manifest.configuration["denoise"]) == (0.6, 0.1)
+    assert manifest.configuration["export"]["difference_from_torch"] <= 1e-4
+    assert "waveglow.pt" in Path("waveglow/CARD.md").read_text()
+    assert run(["say", "hi.", "-m", "voice", "-o", "griffin.wav", "-q"]) == 0
+    assert run(["say", "hi.", "-m", "voice", "--vocoder", "waveglow", "-o", "hi.wav", "-q"]) == 0
+    assert run(["export", "voice", "waveglow", "-o", "system"]) == 0
+    assert run(["say", "hi.", "-m", "system", "-o", "system.wav", "-q"]) == 0
+    griffin, separate, together = (soundfile.read(f"{name}.wav")[0] for name in ("griffin", "hi", "system"))
+    assert len(separate) == len(griffin)
+    np.testing.assert_array_equal(separate, together)
+    assert np.abs(separate).max() > 0.01
+    assert run([*IMPORTS["sat"], "-o", "captioner"]) == 0
+    assert run(["export", "captioner", "voice", "waveglow", "-o", "whole"]) == 0
+    assert set(open_bundle("whole").manifest.parts) == {"captioner", "acoustic", "vocoder"}
+    assert run(["import", "waveglow", "split.pt", "-o", "split", "--precision", "int8"]) == 0
+    measured = open_bundle("split").manifest.configuration["export"]
+    assert measured["spectral_error"] < 0.5
+    capfd.readouterr()
+    for command in (["say", "hi.", "-m", "voice", "--vocoder", "split"], ["export", "voice", "split", "-o", "other"]):
+        assert run(command) == 2
+        err = capfd.readouterr().err
+        assert err.count("\n") == 1
+        for words in ("voice makes", "sample_rate=22050", "split takes", "sample_rate=16000"):
+            assert words in err
+
+
+@pytest.mark.filterwarnings("ignore:the voice did not find")
+def test_a_public_pair_is_imported_at_once(here: Path) -> None:
+    torch.save({"state_dict": tiny_tacotron2(**TINY_VOICE)}, "tacotron2.pt")
+    torch.save({"model": reduced_waveglow(**TINY_WAVEGLOW)}, "waveglow.pt")
+    command = ["import", "tacotron2", "tacotron2.pt", "--vocoder", "waveglow.pt", "--sigma", "0.5", "-o", "voice"]
+    assert run(command) == 0
+    system = open_bundle("voice")
+    assert set(system.manifest.parts) == {"acoustic", "vocoder"}
+    vocoder = open_bundle(system.part("vocoder")).manifest
+    assert (vocoder.cls, vocoder.name, vocoder.configuration["sigma"]) == ("waveglow", "waveglow", 0.5)
+    assert run(["say", "hi.", "-m", "voice", "-o", "hi.wav", "-q"]) == 0
+    assert soundfile.info("hi.wav").frames > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the voice did not find")
+def test_a_public_vocoder_in_full_size_speaks(here: Path) -> None:
+    state = reduced_waveglow()
+    assert len(state) == 686
+    assert sum(tensor.numel() for tensor in state.values()) == 87_879_272
+    torch.save(state, "waveglow.pt")
+    torch.save({"state_dict": tiny_tacotron2(**TINY_VOICE)}, "tacotron2.pt")
+    assert run(["import", "tacotron2", "tacotron2.pt", "--vocoder", "waveglow.pt", "-o", "voice"]) == 0
+    assert run(["say", "hi.", "-m", "voice", "-o", "hi.wav", "-q"]) == 0
+    assert soundfile.info("hi.wav").frames > 1000
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the voice did not find")
 def test_a_public_voice_in_full_size_speaks(here: Path) -> None:
@@ -256,6 +346,12 @@ def pickled_modules() -> None:
     (["sat", "nan.pth", "--vocabulary", "WORDMAP.json"], "nan.pth: fc.weight holds values that are not finite"),
     (["tacotron2", "resnet.pth"], "Tacotron 2 checkpoint: missing"),
     (["tacotron2", "resnet.pth", "--encoder", "resnet.pth"], "--encoder has no meaning for tacotron2"),
+    (["waveglow", "sat.pth"], "WaveGlow checkpoint: missing"),
+    (["waveglow", "whole.pth.tar"], "c['model'].state_dict()"),
+    (["waveglow", "waveglow.pt", "--sigma", "-1"], "sigma: -1 is out of range"),
+    (["waveglow", "waveglow.pt", "--examples", "."], "--examples has no meaning for waveglow"),
+    (["tacotron2", "resnet.pth", "--denoise", "0"], "--denoise belongs to a vocoder"),
+    (["sat", "sat.pth", "--vocoder", "x"], "--vocoder has no meaning for sat, only for tacotron2"),
     (["resnet", "sat.pth"], "ResNet checkpoint: missing"),
     (["resnet", "resnet.pth", "--config", "bad.json"], "bad.json: not valid JSON"),
     (["resnet", "resnet.pth", "-o", "full"], "full exists and is not a bundle"),
@@ -268,6 +364,8 @@ def test_mistakes_are_one_line_and_nothing_is_written(
     Path("bad.json").write_text("{")
     Path("full").mkdir()
     Path("full/keep.txt").write_text("mine")
+    if "waveglow.pt" in arguments:
+        torch.save({"model": reduced_waveglow(**TINY_WAVEGLOW)}, "waveglow.pt")
     if "wide.pth" in arguments:
         config = ResNetConfig(blocks=(1, 1, 1, 1), bottleneck=True, stem_width=4, widths=(4, 4, 4, 8))
         torch.save(resnet_state_dict(ResNet(config)), "wide.pth")
@@ -288,4 +386,4 @@ def test_mistakes_are_one_line_and_nothing_is_written(
 
 def test_a_reference_that_is_none(here: Path, capfd: pytest.CaptureFixture) -> None:
     assert run(["import", "vgg", "x.pth", "-o", "out"]) == 2
-    assert "'xlan', 'sat', 'tacotron2', 'resnet'" in capfd.readouterr().err
+    assert "'xlan', 'sat', 'tacotron2', 'waveglow', 'resnet'" in capfd.readouterr().err

@@ -18,7 +18,7 @@ from optophone.checkpoints.files import read_checkpoint, state_dict_of
 from optophone.checkpoints.sat_encoder import GRID_SIDE, torchvision_names
 from optophone.checkpoints.vocabularies import check_size, read_reference_vocabulary
 from optophone.checkpoints.xlan import XLAN_SEARCH
-from optophone.core.bundle import open_bundle
+from optophone.core.bundle import Bundle, check_composition, open_bundle
 from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
 from optophone.core.picture import PictureSpec, load_picture
@@ -29,16 +29,18 @@ from optophone.export.acoustic import TrainedAcoustic, export_acoustic
 from optophone.export.captioner import TrainedCaptioner, export_captioner
 from optophone.export.encoder import TrainedEncoder, export_encoder, load_encoder
 from optophone.export.import_facts import ImportFacts
-from optophone.export.noise import noise_pictures, noise_regions, sentences
-from optophone.export.part import Additions, finish_part, is_bundle
+from optophone.export.noise import noise_mels, noise_pictures, noise_regions, sentences
+from optophone.export.part import Additions, export_system, finish_part, is_bundle
 from optophone.export.training_facts import Precision
+from optophone.export.vocoder import TrainedVocoder, export_vocoder
 from optophone.models.captioners.captioner import Captioner
 
 N_NOISE = 24
 N_EXAMPLES = 60
 N_CALIBRATION_PICTURES = 200
+N_NOISE_FRAMES = 160
 _MAX_CONFIG_BYTES = 2**20
-# The options under which the original Tacotron 2 keeps the layout of its mel → ours.
+# The options under which the original Tacotron 2 and WaveGlow keep the layout of its mel → ours.
 _MEL_OPTIONS = {
     "sampling_rate": "sample_rate",
     "filter_length": "n_fft",
@@ -91,6 +93,9 @@ class ImportOptions:
     examples: Path | None = None
     name: str | None = None
     licence: str = ""
+    sigma: float = 0.666
+    denoise: float = 0.01
+    vocoder: Path | None = None
 
 
 def run_import(options: ImportOptions) -> Iterator[str]:
@@ -102,18 +107,25 @@ def run_import(options: ImportOptions) -> Iterator[str]:
     if options.reference in CAPTIONERS and options.vocabulary is None:
         raise ConfigurationError(f"{options.reference} needs --vocabulary; see optophone import --help.")
     content = read_checkpoint(options.checkpoint, options.reference)
+    additions = Additions(licence=options.licence)
     with tempfile.TemporaryDirectory(prefix="optophone-import-") as scratch:
         folder = Path(scratch)
         if options.reference == "resnet":
             measured, part = None, _import_encoder(options, content, folder / "encoder")
-        elif options.reference == "tacotron2":
-            measured, part = _import_voice(options, content, folder), folder / options.precision
         else:
-            measured, part = _import_captioner(options, content, folder), folder / options.precision
-        finish_part(open_bundle(part), options.output, Additions(licence=options.licence), measured)
+            load = {"tacotron2": _import_voice, "waveglow": _import_vocoder}.get(options.reference, _import_captioner)
+            measured, part = load(options, content, folder), folder / options.precision
+        if options.vocoder is None:
+            finish_part(open_bundle(part), options.output, additions, measured)
+        else:
+            finish_part(open_bundle(part), folder / "finished", additions, measured)
+            acoustic = open_bundle(folder / "finished")
+            vocoder = _vocoder_for(options, acoustic, folder / "vocoder")
+            name = options.name or options.output.resolve().name
+            export_system(options.output, name, [acoustic, vocoder], Additions(licence=options.licence or None))
     for key, value in (measured or {}).items():
         yield f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-    n_bytes = sum(path.stat().st_size for path in options.output.iterdir())
+    n_bytes = sum(path.stat().st_size for path in options.output.rglob("*") if path.is_file())
     yield f"{options.output}: written ({n_bytes / 1e6:.1f} MB)"
 
 
@@ -125,9 +137,7 @@ def _import_encoder(options: ImportOptions, content: Mapping[str, Any], folder: 
 
 
 def _import_voice(options: ImportOptions, content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    config = read_options(options.config)
-    if config is None and isinstance(content.get("config"), Mapping):
-        config = dict(content["config"])
+    config = _options_of(options, content)
     model: Any = load_reference("tacotron2", state_dict_of(content, options.checkpoint), config)
     if options.vocabulary is not None:
         vocabulary = read_reference_vocabulary("tacotron2", options.vocabulary)
@@ -136,6 +146,35 @@ def _import_voice(options: ImportOptions, content: Mapping[str, Any], folder: Pa
     check_size(vocabulary, model.config.n_symbols, options.vocabulary or "the public Tacotron 2's vocabulary")
     trained = TrainedAcoustic(model, vocabulary, mel_spec(config or {}, model.config.n_mels), _facts(options))
     return export_acoustic(trained, folder, options.precision, sentences(vocabulary))
+
+
+def _import_vocoder(options: ImportOptions, content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    config = _options_of(options, content) or {}
+    model: Any = load_reference("waveglow", state_dict_of(content, options.checkpoint), config)
+    mel = replace(mel_spec(config, model.config.n_mels), hop_length=model.config.hop_length)
+    trained = TrainedVocoder(model, mel, _facts(options), options.sigma, options.denoise)
+    return export_vocoder(trained, folder, options.precision, noise_mels(2, mel.n_mels, N_NOISE_FRAMES))
+
+
+def _vocoder_for(options: ImportOptions, acoustic: Bundle, folder: Path) -> Bundle:
+    """What `--vocoder` names, as a bundle: one it is, or a WaveGlow checkpoint whose options are the voice's."""
+    path = options.vocoder
+    assert path is not None
+    if is_bundle(path):
+        check_composition(None, acoustic, open_bundle(path))
+        return open_bundle(path)
+    chosen = replace(options, reference="waveglow", checkpoint=path, vocoder=None, name=path.stem)
+    measured = _import_vocoder(chosen, read_checkpoint(path, "waveglow"), folder)
+    finish_part(open_bundle(folder / options.precision), folder / "finished", Additions(), measured)
+    return open_bundle(folder / "finished")
+
+
+def _options_of(options: ImportOptions, content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The original's options: of the file that was given, or else those in the checkpoint."""
+    config = read_options(options.config)
+    if config is None and isinstance(content.get("config"), Mapping):
+        config = dict(content["config"])
+    return config
 
 
 def _import_captioner(options: ImportOptions, content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -230,7 +269,7 @@ def _facts(options: ImportOptions, has_encoder: bool = False) -> ImportFacts:
     encoder = ""
     if has_encoder:
         encoder = (options.encoder or options.checkpoint).name
-    examples = "noise" if options.reference in CAPTIONERS else "a few sentences"
+    examples = "a few sentences" if options.reference == "tacotron2" else "noise"
     return ImportFacts(
         name=options.name or options.output.resolve().name,
         reference=options.reference,
@@ -242,12 +281,12 @@ def _facts(options: ImportOptions, has_encoder: bool = False) -> ImportFacts:
 
 
 def mel_spec(config: Mapping[str, Any], n_mels: int) -> MelSpec:
-    """The layout of the mel that a Tacotron 2 was trained on, of which its tensors tell nothing but the bands.
+    """The layout of the mel that a Tacotron 2 or WaveGlow was trained on; its tensors tell nothing but the bands.
 
     Raises:
         ConfigurationError: values that no layout can have.
     """
-    options = config.get("hparams", config)
+    options = config.get("data_config", config.get("hparams", config))
     chosen = {ours: options[name] for name, ours in _MEL_OPTIONS.items() if name in options}
     if not all(isinstance(value, int | float) for value in chosen.values()):
         raise ConfigurationError(f"the mel's options must be numbers, found {chosen}.")

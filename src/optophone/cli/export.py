@@ -38,13 +38,16 @@ def export(
 
     The graphs are compared with the model on real data; nothing is written where they differ. A RUN may also be a
     bundle, which is copied as it is: this is how results are put into it. A captioner and an acoustic model together
-    become a system that speaks photos.
+    become a system that speaks photos, with a vocoder as the third or with Griffin-Lim; an acoustic model and a vocoder
+    become a voice.
 
     \b
     Examples:
       optophone export work/captioner -o bundles/captioner
       optophone export bundles/captioner -o bundles/described --metrics dev.json --confidence dev.json
       optophone export bundles/captioner bundles/voice -o bundles/mine
+      optophone export bundles/captioner bundles/voice bundles/waveglow -o bundles/mine
+      optophone export bundles/voice bundles/waveglow -o bundles/whole-voice
     """
     import tempfile
 

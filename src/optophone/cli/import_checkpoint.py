@@ -8,13 +8,16 @@ from click.core import ParameterSource
 
 from optophone.core.errors import ConfigurationError
 
-REFERENCES = ("xlan", "sat", "tacotron2", "resnet")
+REFERENCES = ("xlan", "sat", "tacotron2", "waveglow", "resnet")
 # The references that take each option; of the others it would be ignored silently, so it is an error.
 OPTION_OWNERS = {
     "vocabulary": ("xlan", "sat", "tacotron2"),
-    "precision": ("xlan", "sat", "tacotron2"),
+    "precision": ("xlan", "sat", "tacotron2", "waveglow"),
     "encoder": ("xlan", "sat"),
     "examples": ("xlan", "sat"),
+    "vocoder": ("tacotron2",),
+    "sigma": ("waveglow", "tacotron2"),
+    "denoise": ("waveglow", "tacotron2"),
 }
 
 
@@ -55,6 +58,18 @@ OPTION_OWNERS = {
     type=click.Path(path_type=Path),
     help="Photos, or .npz files of region features, to check the graphs on; int8 with --encoder needs them.",
 )
+@click.option(
+    "--vocoder",
+    metavar="BUNDLE|FILE",
+    type=click.Path(path_type=Path),
+    help="tacotron2: a WaveGlow (bundle or checkpoint), so that the bundle is a whole voice.",
+)
+@click.option(
+    "--sigma", type=float, default=0.666, show_default=True, metavar="X", help="waveglow: how loud the noise is."
+)
+@click.option(
+    "--denoise", type=float, default=0.01, show_default=True, metavar="X", help="waveglow: strength of the denoiser."
+)
 @click.option("--name", help="Name of the bundle.  [default: of the folder]")
 @click.option("--licence", default="", help="Licence of the weights, as SPDX names it.  [default: not stated]")
 @click.pass_context
@@ -68,6 +83,9 @@ def import_checkpoint(
     encoder: Path | None,
     precision: Literal["fp32", "int8"],
     examples: Path | None,
+    vocoder: Path | None,
+    sigma: float,
+    denoise: float,
     name: str | None,
     licence: str,
 ) -> None:
@@ -78,6 +96,7 @@ def import_checkpoint(
       xlan        X-LAN of JDAI-CV/image-captioning; reads region features (.npz)
       sat         Show, Attend and Tell of sgrvinod's PyTorch tutorial; reads a ResNet's grid
       tacotron2   Tacotron 2 of NVIDIA: a voice
+      waveglow    WaveGlow of NVIDIA, any of its three layouts: what makes a voice's spectrograms sound
       resnet      torchvision's ResNet: what --encoder takes
 
     The graphs are compared with the weights; nothing is written where they differ. Files that hold Python objects are
@@ -90,18 +109,38 @@ def import_checkpoint(
       optophone import sat sat.weights.pt --vocabulary WORDMAP.json --encoder resnet101.pth -o bundles/sat
       optophone import tacotron2 tacotron2_statedict.pt -o bundles/voice
       optophone say "Hello there." -m bundles/voice
+      optophone import waveglow waveglow.weights.pt -o bundles/waveglow
+      optophone say "Hello there." -m bundles/voice --vocoder bundles/waveglow
     """
     _refuse_foreign_options(context, reference)
     from optophone.cli.checkpoint_import import ImportOptions, run_import
 
     options = ImportOptions(
-        reference, checkpoint, output, vocabulary, config, encoder, precision, examples, name, licence
+        reference,
+        checkpoint,
+        output,
+        vocabulary,
+        config,
+        encoder,
+        precision,
+        examples,
+        name,
+        licence,
+        sigma,
+        denoise,
+        vocoder,
     )
     for line in run_import(options):
         click.echo(line)
 
 
 def _refuse_foreign_options(context: click.Context, reference: str) -> None:
+    def is_given(name: str) -> bool:
+        return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
     for name, owners in OPTION_OWNERS.items():
-        if reference not in owners and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if reference not in owners and is_given(name):
             raise ConfigurationError(f"--{name} has no meaning for {reference}, only for {', '.join(owners)}.")
+    for name in ("sigma", "denoise"):
+        if reference == "tacotron2" and is_given(name) and not is_given("vocoder"):
+            raise ConfigurationError(f"--{name} belongs to a vocoder; give one with --vocoder.")

@@ -14,11 +14,14 @@ from optophone.core.regions import RegionSpec
 from optophone.core.text import clean_text, end_sentence
 from optophone.core.vocabulary import Vocabulary
 from optophone.data.manifest import Dataset, read_dataset
+from optophone.data.voice_segments import VoiceSegments, sounding_rows
 from optophone.export.acoustic import TrainedAcoustic, export_acoustic
 from optophone.export.captioner import TrainedCaptioner, export_captioner
 from optophone.export.training_facts import Precision, TrainingFacts
+from optophone.export.vocoder import TrainedVocoder, export_vocoder
 from optophone.models.acoustic.tacotron2 import Tacotron2
 from optophone.models.captioners.build import build_captioner
+from optophone.models.vocoders.waveglow import WaveGlow
 from optophone.training.captioning import read_regions
 from optophone.training.run import build_experiment, read_configuration
 from optophone.training.weights import load_weights
@@ -26,6 +29,7 @@ from optophone.training.weights import load_weights
 N_CALIBRATION_PICTURES = 200
 N_EXAMPLE_PICTURES = 60
 N_EXAMPLE_TEXTS = 24
+N_EXAMPLE_SEGMENTS = 4
 
 
 def export_run(run: Path, folder: Path, precision: Precision) -> tuple[Bundle, dict[str, Any]]:
@@ -46,6 +50,8 @@ def export_run(run: Path, folder: Path, precision: Precision) -> tuple[Bundle, d
         measured = _export_captioner(experiment, run, folder, precision)
     elif experiment.kind == "acoustic":
         measured = _export_acoustic(experiment, run, folder, precision)
+    elif experiment.kind == "vocoder":
+        measured = _export_vocoder(experiment, run, folder, precision)
     else:
         raise ConfigurationError(
             f"{run}: a run of kind {experiment.kind} becomes no bundle; train a captioner with it."
@@ -81,6 +87,18 @@ def _export_acoustic(experiment: Any, run: Path, folder: Path, precision: Precis
     examples = [np.array(vocabulary.encode(end_sentence(clean_text(text))), np.int64) for text in texts]
     trained = TrainedAcoustic(model, vocabulary, mel, _facts(experiment, dataset))
     return export_acoustic(trained, folder, precision, examples)
+
+
+def _export_vocoder(experiment: Any, run: Path, folder: Path, precision: Precision) -> dict[str, Any]:
+    mel = experiment.data.mel
+    model = WaveGlow(replace(experiment.model, n_mels=mel.n_mels, hop_length=mel.hop_length))
+    load_weights(model, run / "vocoder.safetensors")
+    dataset = read_dataset(experiment.data.folder)
+    segments = VoiceSegments(dataset, sounding_rows(dataset, "dev"), experiment.data)
+    chosen = spread(range(len(segments)), N_EXAMPLE_SEGMENTS)
+    examples = list(segments.middles(chosen).mel.numpy())
+    trained = TrainedVocoder(model.eval(), mel, _facts(experiment, dataset), experiment.speaking_sigma)
+    return export_vocoder(trained, folder, precision, examples)
 
 
 def _facts(experiment: Any, dataset: Dataset) -> TrainingFacts:

@@ -9,7 +9,9 @@ from optophone.export.import_facts import REFERENCES
 _WHAT = {
     "captioner": "Describes a photograph in one English sentence.",
     "acoustic": "Reads English text aloud: characters to mel spectrogram.",
-    "vocoder": "Turns a mel spectrogram into sound. It is an algorithm and has no weights.",
+    "vocoder": "Turns a mel spectrogram into sound.",
+    "griffin-lim": "Turns a mel spectrogram into sound. It is an algorithm and has no weights.",
+    "voice": "Reads English text aloud: characters to mel spectrogram to sound.",
     "encoder": "Looks at a photograph for a captioner that is imported or trained with it.",
     "system": "Looks at a photograph and speaks what is in it.",
 }
@@ -24,7 +26,11 @@ _LIMITS = {
         "It has learned from captions; other texts sound less sure. Very long or unusual input may be cut off, which it"
         " reports. It has one voice, which sounds synthetic because its teacher does."
     ),
-    "vocoder": "It finds a phase that fits the magnitudes, which leaves a slight metallic ring.",
+    "vocoder": (
+        "It has learned from one voice and makes others sound like it. Another mel than that of its training, such as a"
+        " voice's own, it follows with its mistakes."
+    ),
+    "griffin-lim": "It finds a phase that fits the magnitudes, which leaves a slight metallic ring.",
     "system": "See the cards of its parts. What it says is a guess with a stated confidence, not an observation.",
 }
 _IMPORTED_LIMITS = (
@@ -58,13 +64,15 @@ _COMPARISONS = {
     "duration_change": "mean change of an utterance's length",
     "same_stops": "share of utterances that end as in float32",
     "mel_difference": "mean difference of the mel, ln units",
+    "spectral_error": "mean difference of the sound's mel from that of float32, ln units",
+    "signal_to_error_db": "power of the sound over what differs from float32, dB",
     "n_compared": "compared on so many",
 }
 
 
 def write_card(manifest: BundleManifest) -> str:
     """The text of CARD.md, from the manifest alone."""
-    sections = [f"# {manifest.name}", _WHAT.get(manifest.kind, f"A part of kind {manifest.kind}."), _facts(manifest)]
+    sections = [f"# {manifest.name}", _described(_WHAT, manifest, f"A part of kind {manifest.kind}."), _facts(manifest)]
     sections += _origin(manifest.configuration.get("imported"))
     sections += _training(manifest.configuration.get("training"))
     if manifest.metrics:
@@ -72,9 +80,14 @@ def write_card(manifest: BundleManifest) -> str:
     sections += _confidence(manifest.configuration)
     sections += _export(manifest.configuration.get("export"))
     imported = "imported" in manifest.configuration
-    sections += ["## Limits", _IMPORTED_LIMITS if imported else _LIMITS.get(manifest.kind, "Not stated.")]
+    sections += ["## Limits", _IMPORTED_LIMITS if imported else _described(_LIMITS, manifest, "Not stated.")]
     sections += ["## Licence", f"The bundle: {manifest.licence or 'not stated'}."]
     return "\n\n".join(sections) + "\n"
+
+
+def _described(texts: Mapping[str, str], manifest: BundleManifest, otherwise: str) -> str:
+    """The text of the class where it has its own, else of the kind."""
+    return texts.get(manifest.cls, texts.get(manifest.kind, otherwise))
 
 
 def _facts(manifest: BundleManifest) -> str:

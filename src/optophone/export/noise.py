@@ -26,6 +26,17 @@ def noise_pictures(n: int) -> list[np.ndarray]:
     return [np.kron(generator.integers(0, 256, (6, 8, 3)), np.ones((32, 32, 1))).astype(np.uint8) for _ in range(n)]
 
 
+def noise_mels(n: int, n_mels: int, n_frames: int) -> list[np.ndarray]:
+    """Mels (M, T) float32 in ln units, loud and soft by turns like syllables, with less in the higher bands."""
+    generator = np.random.default_rng(0)
+    bands, frames = np.linspace(0, -4, n_mels)[:, None], np.arange(n_frames)
+    found = []
+    for _ in range(n):
+        loudness = 2 * np.sin(frames / generator.uniform(4, 8)) - 4
+        found.append((bands + loudness + generator.normal(0, 1, (n_mels, n_frames))).astype(np.float32))
+    return found
+
+
 def sentences(vocabulary: Vocabulary) -> list[np.ndarray]:
     """Symbols (S,) of a few sentences; where the vocabulary cannot spell them, symbols by chance."""
     if vocabulary.kind == "characters" and all(letter in vocabulary.symbols for text in _TEXTS for letter in text):

@@ -99,7 +99,9 @@ def export_griffin_lim(mel: MelSpec, folder: Path, licence: str = "") -> None:
 
 
 def export_system(folder: Path, name: str, parts: Sequence[Bundle], additions: Additions) -> None:
-    """Write a captioner, an acoustic model and a vocoder (Griffin-Lim where none is given) as one system.
+    """Write an acoustic model with a captioner, a vocoder or both as one system; Griffin-Lim where no vocoder is given.
+
+    Without a captioner it is a voice, which says texts but describes no photos.
 
     Raises:
         ConfigurationError: a kind is missing or comes twice.
@@ -107,22 +109,25 @@ def export_system(folder: Path, name: str, parts: Sequence[Bundle], additions: A
     """
     by_kind = {part.manifest.kind: part for part in parts}
     surplus = [part.manifest.kind for part in parts if part.manifest.kind not in _SYSTEM_PARTS]
-    missing = [kind for kind in ("captioner", "acoustic") if kind not in by_kind]
-    if surplus or missing or len(by_kind) < len(parts):
+    if surplus or "acoustic" not in by_kind or len(by_kind) < len(parts) or len(parts) < 2:
         given = ", ".join(part.manifest.kind for part in parts)
-        raise ConfigurationError(f"a system needs one captioner and one acoustic model; given: {given}.")
+        raise ConfigurationError(
+            "a system needs one captioner and one acoustic model, perhaps with one vocoder; a voice one acoustic model "
+            f"and one vocoder; given: {given}."
+        )
     acoustic = by_kind["acoustic"]
-    check_composition(by_kind["captioner"], acoustic, by_kind.get("vocoder"))
+    check_composition(by_kind.get("captioner"), acoustic, by_kind.get("vocoder"))
     assert acoustic.manifest.mel is not None
     licence = acoustic.manifest.licence if additions.licence is None else additions.licence
-    kinds: dict[str, str] = {kind: kind for kind in _SYSTEM_PARTS}
-    manifest = BundleManifest("system", "cascade", name, parts=kinds, licence=licence)
+    kinds: dict[str, str] = {kind: kind for kind in _SYSTEM_PARTS if kind in by_kind or kind == "vocoder"}
+    cls = "cascade" if "captioner" in by_kind else "voice"
+    manifest = BundleManifest("system", cls, name, parts=kinds, licence=licence)
     with _writer(folder, manifest, None) as writer:
         for part in parts:
             finish_part(part, writer.path(part.manifest.kind), replace(additions, name=None))
         if "vocoder" not in by_kind:
             export_griffin_lim(acoustic.manifest.mel, writer.path("vocoder"), licence)
-        written = [open_bundle(writer.path(kind)).manifest for kind in _SYSTEM_PARTS]
+        written = [open_bundle(writer.path(kind)).manifest for kind in kinds]
         writer.metrics = {name: value for part in written for name, value in part.metrics.items()}
         card = write_card(replace(manifest, metrics=writer.metrics))
         writer.path(CARD).write_text(card, encoding="utf-8")

@@ -13,6 +13,7 @@ from optophone.core.regions import RegionSpec
 from optophone.pipelines import Describer, Hedge, TokenPipeline, Voice, VoiceConfig
 from optophone.runtime.onnx_acoustic import OnnxAcoustic
 from optophone.runtime.onnx_captioner import OnnxCaptioner
+from optophone.runtime.onnx_vocoder import VOCODER_GRAPH, OnnxVocoder
 from optophone.runtime.photograph_detector import PHOTOGRAPH_FILE, NumpyPhotographDetector
 from optophone.runtime.session import resolve_threads
 
@@ -36,14 +37,33 @@ def load_describer(bundle: str | os.PathLike[str] | None = None, *, threads: int
     return describer_of(opened, open_part(_as_system(opened), "captioner"), threads)
 
 
-def load_voice(bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Voice:
-    """The acoustic model and its vocoder alone, from a system bundle; from an acoustic bundle with Griffin-Lim."""
+def load_voice(
+    bundle: str | os.PathLike[str] | None = None,
+    *,
+    vocoder: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+) -> Voice:
+    """The acoustic model and its vocoder alone, from a system bundle; from an acoustic bundle with Griffin-Lim.
+
+    Args:
+        bundle: a folder, the name of an embedded bundle, or None for the default.
+        vocoder: a vocoder's bundle, or a system's, to take instead.
+        threads: of the larger graphs; None takes the cores, at most 4.
+
+    Raises:
+        BundleError: something is missing or damaged, or the two parts' mels differ; both are named.
+    """
     opened = open_bundle(find_bundle(bundle))
-    if opened.manifest.kind == "acoustic":
-        acoustic = OnnxAcoustic(opened, resolve_threads(threads))
-        return Voice(acoustic, GriffinLim(acoustic.mel_spec), _voice_config(opened))
-    system = _as_system(opened)
-    return voice_of(system, open_part(system, "acoustic"), open_part(system, "vocoder"), threads)
+    acoustic = opened if opened.manifest.kind == "acoustic" else open_part(_as_system(opened), "acoustic")
+    if vocoder is not None:
+        chosen = _open_vocoder(find_bundle(vocoder))
+    elif opened is acoustic:
+        model = OnnxAcoustic(acoustic, resolve_threads(threads))
+        return Voice(model, GriffinLim(model.mel_spec), _voice_config(opened))
+    else:
+        chosen = open_part(opened, "vocoder")
+    check_composition(None, acoustic, chosen)
+    return voice_of(opened, acoustic, chosen, threads)
 
 
 def open_system(bundle: str | os.PathLike[str] | None = None) -> Bundle:
@@ -73,15 +93,17 @@ def describer_of(system: Bundle, part: Bundle, threads: int | None = None) -> De
 def voice_of(system: Bundle, acoustic: Bundle, vocoder: Bundle, threads: int | None = None) -> Voice:
     """An acoustic model with its vocoder, and the system's options for both."""
     model = OnnxAcoustic(acoustic, resolve_threads(threads))
-    return Voice(model, load_vocoder(vocoder), _voice_config(system))
+    return Voice(model, load_vocoder(vocoder, threads), _voice_config(system))
 
 
-def load_vocoder(bundle: Bundle) -> Vocoder:
-    """The vocoder of a bundle, by its class.
+def load_vocoder(bundle: Bundle, threads: int | None = None) -> Vocoder:
+    """The vocoder of a bundle: its graph where it has one, whatever its class; else the algorithm of its class.
 
     Raises:
-        BundleError: a class this version does not know, or no mel specification.
+        BundleError: a class this version does not know, a graph that is none of a vocoder, or no mel specification.
     """
+    if VOCODER_GRAPH in bundle.manifest.files:
+        return OnnxVocoder(bundle, resolve_threads(threads))
     build = _VOCODERS.get(bundle.manifest.cls)
     if build is None:
         known = ", ".join(_VOCODERS)
@@ -125,6 +147,15 @@ def find_bundle(bundle: str | os.PathLike[str] | None) -> Path:
 def embedded_bundles() -> list[Path]:
     """Folders of all bundles that come with the package, parts included, in the order of their names."""
     return sorted(path.parent for path in EMBEDDED.rglob("bundle.json"))
+
+
+def _open_vocoder(folder: Path) -> Bundle:
+    opened = open_bundle(folder)
+    if opened.manifest.kind == "system":
+        return open_part(opened, "vocoder")
+    if opened.manifest.kind != "vocoder":
+        raise BundleError(f"{folder}: a vocoder is needed here, but this is of kind {opened.manifest.kind}.")
+    return opened
 
 
 def _as_system(opened: Bundle) -> Bundle:

@@ -12,7 +12,8 @@ from optophone.core.errors import BundleError, ConfigurationError, DataError
 from optophone.core.mel import MelSpec
 from optophone.export.part import Additions, check_results, export_system, finish_part
 from optophone.export.results import content_hash, read_result
-from tiny_bundles import BRIGHT, MEL, picture, write_captioner, write_voice
+from optophone.runtime.load import load_voice
+from tiny_bundles import BRIGHT, MEL, picture, write_captioner, write_vocoder, write_voice
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,22 @@ def test_a_system_speaks_and_shows_the_figures_of_its_parts(parts: dict[str, Pat
     spoken = optophone.load(tmp_path / "system")(picture())
     assert spoken.text == BRIGHT
     assert np.abs(spoken.wave).max() > 0
+
+
+def test_a_voice_and_a_vocoder_become_a_voice(parts: dict[str, Path], tmp_path: Path) -> None:
+    captioner, acoustic = (open_bundle(parts[kind]) for kind in ("captioner", "acoustic"))
+    vocoder = open_bundle(write_vocoder(tmp_path / "vocoder"))
+    export_system(tmp_path / "voice", "ours", [acoustic, vocoder], Additions())
+    system = open_bundle(tmp_path / "voice")
+    assert (system.manifest.cls, set(system.manifest.parts)) == ("voice", {"acoustic", "vocoder"})
+    assert "Reads English text aloud" in (tmp_path / "voice/CARD.md").read_text()
+    assert load_voice(tmp_path / "voice").say("hello").complete
+    with pytest.raises(BundleError, match="has no captioner"):
+        optophone.load(tmp_path / "voice")
+    export_system(tmp_path / "whole", "ours", [captioner, acoustic, vocoder], Additions())
+    assert optophone.load(tmp_path / "whole")(picture()).text == BRIGHT
+    with pytest.raises(ConfigurationError, match="given: acoustic"):
+        export_system(tmp_path / "half", "x", [acoustic], Additions())
 
 
 def test_parts_that_do_not_fit_make_no_system(parts: dict[str, Path], tmp_path: Path) -> None:

@@ -36,6 +36,20 @@ def test_a_captioner_and_a_voice_can_be_loaded_alone(tmp_path: Path, system: Pat
     assert voice.vocoder.mel_spec == MEL
 
 
+def test_another_vocoder_may_speak(tmp_path: Path, system: Path) -> None:
+    vocoder = write_vocoder(tmp_path / "vocoder")
+    for bundle in (system, write_voice(tmp_path / "voice")):
+        voice = loading.load_voice(bundle, vocoder=vocoder)
+        assert voice.vocoder.config.n_iterations == 4
+        assert voice.say("hello").complete
+    assert loading.load_voice(tmp_path / "voice", vocoder=system).say("hello").complete
+    foreign = write_vocoder(tmp_path / "foreign", MelSpec(n_mels=16))
+    with pytest.raises(BundleError, match=r"tiny-voice makes .*8000.* but griffin-lim takes .*22050"):
+        loading.load_voice(system, vocoder=foreign)
+    with pytest.raises(BundleError, match="a vocoder is needed here, but this is of kind acoustic"):
+        loading.load_voice(system, vocoder=tmp_path / "voice")
+
+
 def test_the_options_of_the_system_reach_its_parts(tmp_path: Path) -> None:
     options = {"hedge": [{"below": 1.0, "say": "perhaps "}], "voice": {"sentence_silence_s": 1.5}}
     describe = loading.load(write_system(tmp_path / "system", options))
