@@ -98,3 +98,30 @@ def test_lower_precision_is_no_obstacle(decoder: nn.Module, regions: torch.Tenso
 def test_no_gradient_is_kept(decoder: nn.Module, regions: torch.Tensor) -> None:
     describe(decoder, regions.requires_grad_(), VOCABULARY, SearchConfig(beam_size=2, max_length=3))
     assert all(parameter.grad is None for parameter in decoder.parameters())
+
+
+@torch.no_grad()
+def test_sequences_that_share_what_a_picture_leaves_fare_as_with_their_own(regions: torch.Tensor, monkeypatch) -> None:
+    """Also where some pictures have fewer unfinished sequences than others."""
+    torch.manual_seed(4)
+    model = build_decoder(DecoderConfig("x-lan", {"dim": 16, "n_heads": 2}), len(VOCABULARY), 6, (2, 2)).eval()
+    model.output.weight *= 6  # type: ignore[union-attr, operator]
+    model.output.bias[END] += 1.5  # type: ignore[union-attr, index, operator]
+    mask = torch.arange(4) < torch.tensor([[4], [2], [3], [1], [4]])
+    config = SearchConfig(beam_size=3, max_length=8, n_results=3, finished="in_beam")
+    rows: list[tuple[int, int]] = []
+    step = model.step
+
+    def watched(ids: torch.Tensor, memory: tuple, state: tuple) -> Any:
+        rows.append((len(ids), len(memory[0])))
+        return step(ids, memory, state)  # type: ignore[operator]
+
+    monkeypatch.setattr(model, "step", watched)
+    shared = describe(model, regions, VOCABULARY, config, mask)
+    assert any(n > n_memory for n, n_memory in rows), "sequences of a picture share its row"
+    assert any(n == n_memory > len(regions) for n, n_memory in rows), "some pictures had fewer sequences left"
+    monkeypatch.setattr(model, "shares_memory", False)
+    own = describe(model, regions, VOCABULARY, config, mask)
+    assert [[one.ids for one in found] for found in shared] == [[one.ids for one in found] for found in own]
+    scores = ([one.log_prob for found in side for one in found] for side in (shared, own))
+    np.testing.assert_allclose(*scores, atol=1e-4)

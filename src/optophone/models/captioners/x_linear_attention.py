@@ -127,14 +127,13 @@ class XLinearAttention(nn.Module):
             something smaller with.
         """
         pairs = keys.unsqueeze(2) * queries.transpose(1, 2).unsqueeze(3)
+        if not self.training or self.config.mid_dropout == 0:
+            return self.compare(pairs).relu(), 1.0
         products = self.compare(pairs.flatten(0, 3))
-        scale = 1.0
-        if self.training and self.config.mid_dropout > 0:
-            # Zeros before the ReLU are zeros behind it, and no gradient passes there: autograd need not know.
-            mask, scale = dropped(products, self.config.mid_dropout)
-            products.detach().masked_fill_(mask, 0.0)
-        sizes = (pairs.size(axis) for axis in range(4))  # one by one: an exported graph keeps them open
-        return products.relu_().view(*sizes, -1), scale
+        # Zeros before the ReLU are zeros behind it, and no gradient passes there: autograd need not know.
+        mask, scale = dropped(products, self.config.mid_dropout)
+        products.detach().masked_fill_(mask, 0.0)
+        return products.relu_().view(*pairs.shape[:4], -1), scale
 
 
 def dropped(like: Tensor, probability: float) -> tuple[Tensor, float]:
