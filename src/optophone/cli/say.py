@@ -14,6 +14,7 @@ from optophone.cli import options
     help="Sound file, folder for a file per line, or - for standard output.  [default: speech.wav, here]",
 )
 @options.bundle_option
+@click.option("--vocoder", metavar="BUNDLE", help="Vocoder to speak with.  [default: the voice's own]")
 @options.speed_option
 @options.format_option
 @options.raw_option
@@ -25,6 +26,7 @@ def say(
     text: tuple[str, ...],
     output: str | None,
     bundle: str | None,
+    vocoder: str | None,
     speed: float,
     audio_format: str | None,
     raw: bool,
@@ -42,6 +44,7 @@ def say(
     Examples:
       optophone say "Hello there." -o hello.wav
       optophone say "Read this faster." --speed 1.5 --play
+      optophone say "Hello there." -m bundles/voice --vocoder bundles/waveglow
       optophone say < story.txt -o - | aplay
       optophone say < captions.txt -o spoken/
     """
@@ -60,5 +63,6 @@ def say(
             as_json=as_json,
             threads=threads,
             quiet=quiet,
+            vocoder=vocoder,
         )
     ).run()

@@ -33,6 +33,7 @@ class SayOptions:
     as_json: bool
     threads: int | None
     quiet: bool
+    vocoder: str | None = None
 
 
 class TextSpeaker:
@@ -55,7 +56,7 @@ class TextSpeaker:
         to_stdout = options.output == "-"
         self.files = SoundFiles(("speech",), None if to_stdout else options.output, options.audio_format, options.raw)
         self.file_per_line = self.reads_lines and self.files.output is not None and self.files.is_folder
-        self.voice = load_voice(options.bundle, threads=options.threads)
+        self.voice = load_voice(options.bundle, vocoder=options.vocoder, threads=options.threads)
         self.stdout: StandardOutput | None = None
         if to_stdout:
             self.stdout = StandardOutput(self.voice.sample_rate, options.audio_format or "wav", options.raw)
