@@ -200,12 +200,12 @@ class DoubtEvaluation:
         write_atomically(folder / "reliability.svg", figure.encode())
         curve = confidence["risk_coverage"]
         everything = confidence["scores"]["cider_d"]
-        highest = 10 * (int(max(score for _, score in curve)) // 10 + 1)
+        n_steps = int(max(score for _, score in curve)) // 20 + 1
         figure = line_figure(
             "What leaving out the unsure gains",
             f"CIDEr-D when only the surest share of {set_name} is described.",
             Axis("share of photographs described", 0, 1),
-            Axis("CIDEr-D × 100", 0, highest, decimals=0),
+            Axis("CIDEr-D × 100", 0, 20 * n_steps, n_steps + 1, decimals=0),
             [Line("surest first", curve), Line("any", [(0, everything), (1, everything)], "dashed")],
         )
         write_atomically(folder / "risk-coverage.svg", figure.encode())
