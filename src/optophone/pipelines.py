@@ -7,23 +7,32 @@ joins the two. The same class is the cascade (the captioner writes words, which 
 
 import os
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from optophone.core.audio import write_wave
 from optophone.core.errors import BundleError, ConfigurationError, TextError
+from optophone.core.phonemes import spell_phonemes
 from optophone.core.picture import load_picture
 from optophone.core.protocols import AcousticModel, Caption, Captioner, Judgement, PhotographDetector, Vocoder
 from optophone.core.regions import RegionSpec, load_regions
 from optophone.core.search import SearchConfig
-from optophone.core.text import clean_text, end_sentence, split_sentences
+from optophone.core.text import clean_text, end_sentence, has_phones, split_sentences, to_ascii
 from optophone.core.time_stretch import MAX_SPEED, MIN_SPEED, stretch_stream, time_stretch
+from optophone.core.vocabulary import Vocabulary
+from optophone.core.volume import change_volume
 
 NO_PHOTOGRAPH = "I cannot tell what this picture shows. It does not look like a photograph."
 BLANK = "I cannot tell what this picture shows. It looks blank."
+MAX_SILENCE_S = 60.0
+
+
+class UnspokenWarning(UserWarning):
+    """A text holds letters that no voice here can spell."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +56,13 @@ class VoiceConfig:
         max_characters: of one utterance; longer sentences are split where they breathe.
         sentence_silence_s: between two sentences.
         variant_silence_s: between two variants of a description.
+        volume: factor on every sample; loud ones are bent, never cut, see `core.volume`.
     """
 
     max_characters: int = 200
     sentence_silence_s: float = 0.2
     variant_silence_s: float = 0.5
+    volume: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,7 @@ class Spoken:
         variants: the descriptions that are spoken, best first; empty where a text was given.
         attention: (S, rows, columns) of the best caption, or None.
         complete: False where the voice was cut off before it had found its end.
+        problems: what the voice's attention shows to be wrong, in words: left out, said again; empty where all is well.
         timings: seconds spent per stage.
     """
 
@@ -121,6 +133,7 @@ class Spoken:
     attention: np.ndarray | None = field(default=None, repr=False)
     complete: bool = True
     timings: dict[str, float] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -157,6 +170,7 @@ class Spoken:
             "sample_rate": self.sample_rate,
             "duration_s": round(self.duration_s, 3),
             "complete": self.complete,
+            "problems": list(self.problems),
             "timings": {stage: round(seconds, 4) for stage, seconds in self.timings.items()},
         }
 
@@ -257,6 +271,20 @@ class Describer:
         return next((hedge.say for hedge in self.hedges if confidence < hedge.below), "")
 
 
+class SpokenWave(NamedTuple):
+    """What a voice made of utterances.
+
+    Args:
+        wave: (N,) float32.
+        complete: whether the model ended all of them by itself.
+        problems: what is wrong with any of them, in words.
+    """
+
+    wave: np.ndarray
+    complete: bool
+    problems: tuple[str, ...]
+
+
 class Voice:
     """Text, or symbols, → wave.
 
@@ -281,16 +309,41 @@ class Voice:
         """Hz of every wave."""
         return self.vocoder.mel_spec.sample_rate
 
-    def spell(self, text: str) -> list[np.ndarray]:
-        """Symbols (S,) of each sentence of `text`.
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Names of those who speak; the number of each is its place."""
+        return tuple(getattr(self.acoustic, "speakers", ("voice",)))
+
+    def adjusted(self, *, sentence_silence_s: float | None = None, volume: float | None = None) -> "Voice":
+        """This voice with another silence between sentences, or another volume; None leaves a thing as it is.
 
         Raises:
-            TextError: nothing in it can be spoken.
+            ConfigurationError: a silence below 0 or above a minute.
+        """
+        silence = self.config.sentence_silence_s if sentence_silence_s is None else sentence_silence_s
+        if not 0.0 <= silence <= MAX_SILENCE_S:
+            raise ConfigurationError(f"sentence silence: {silence:g} s is out of range; choose 0 to {MAX_SILENCE_S:g}.")
+        volume = self.config.volume if volume is None else volume
+        return Voice(self.acoustic, self.vocoder, replace(self.config, sentence_silence_s=silence, volume=volume))
+
+    def spell(self, text: str, *, phonemes: bool = False) -> list[np.ndarray]:
+        """Symbols (S,) of each sentence of `text`.
+
+        Args:
+            text: words; with `phonemes`, or for a voice that reads nothing else, its phones between spaces.
+            phonemes: whether the text is a pronunciation: ARPAbet for a voice of letters, see `spell_phonemes`.
+
+        Raises:
+            TextError: nothing in it can be spoken, or it is a pronunciation and the voice reads letters alone.
             VocabularyError: it holds a symbol that the voice does not know.
         """
         vocabulary = self.acoustic.vocabulary
-        if vocabulary.kind == "units":
-            return [np.array(vocabulary.encode(text), dtype=np.int64)]
+        if vocabulary.kind in ("units", "phones"):
+            return _given_symbols(vocabulary, text)
+        if phonemes:
+            text = spell_phonemes(text)
+        if has_phones(text) and "@AA" not in vocabulary.symbols:
+            raise TextError(f"{text[:40]!r}: this voice reads letters alone, no phones; write the words in letters.")
         # Cut before cleaning, because capitals tell an initial from a sentence's end; cut again after it, because
         # numbers grow when they are spelled.
         pieces = [
@@ -301,14 +354,16 @@ class Voice:
         ]
         if not pieces:
             raise TextError(f"{text[:40]!r}: there is nothing to say; give letters or numbers.")
+        _warn_of_unspoken(text)
         return [np.array(vocabulary.encode(end_sentence(piece)), dtype=np.int64) for piece in pieces]
 
-    def say(self, text: str, *, speed: float = 1.0) -> Spoken:
+    def say(self, text: str, *, speed: float = 1.0, phonemes: bool = False) -> Spoken:
         """Speak a text.
 
         Args:
             text: any length; sentences are spoken one by one with a short silence between.
             speed: 1 as trained, 2 twice as fast at the same pitch; 0.25 to 4.
+            phonemes: whether the text is a pronunciation, see `spell`.
 
         Raises:
             TextError: there is nothing to say.
@@ -316,26 +371,40 @@ class Voice:
         """
         check_speed(speed)
         began = time.perf_counter()
-        wave, complete = self.speak(self.spell(text), speed=speed)
+        spoken = self.speak(self.spell(text, phonemes=phonemes), speed=speed)
         timings = {"voice_s": time.perf_counter() - began}
-        return Spoken(text, None, wave, self.sample_rate, said=text, complete=complete, timings=timings)
+        return Spoken(
+            text,
+            None,
+            spoken.wave,
+            self.sample_rate,
+            said=text,
+            complete=spoken.complete,
+            timings=timings,
+            problems=spoken.problems,
+        )
 
-    def stream_text(self, text: str, *, speed: float = 1.0) -> Iterator[np.ndarray]:
+    def stream_text(self, text: str, *, speed: float = 1.0, phonemes: bool = False) -> Iterator[np.ndarray]:
         """`say` in chunks (n,) float32 as they are ready, the first one early."""
         check_speed(speed)
-        return self.stream(self.spell(text), speed=speed)
+        return self.stream(self.spell(text, phonemes=phonemes), speed=speed)
 
-    def speak(self, utterances: Iterable[np.ndarray], *, speed: float = 1.0) -> tuple[np.ndarray, bool]:
-        """The wave of `utterances`, each (S,) symbols, and whether the model ended all of them by itself."""
-        pieces: list[np.ndarray] = []
-        complete = True
-        for ids in utterances:
+    def speak(self, utterances: Iterable[np.ndarray], *, speed: float = 1.0) -> SpokenWave:
+        """The wave of `utterances`, each (S,) symbols, whether all ended by themselves, and what is wrong with them."""
+        spoken = list(self.speak_each(utterances, speed=speed))
+        problems = dict.fromkeys(problem for one in spoken for problem in one.problems)
+        wave = np.concatenate([one.wave for one in spoken])
+        return SpokenWave(wave, all(one.complete for one in spoken), tuple(problems))
+
+    def speak_each(self, utterances: Iterable[np.ndarray], *, speed: float = 1.0) -> Iterator[SpokenWave]:
+        """`speak` by utterances, the silence between them before each but the first; one is kept at a time."""
+        for number, ids in enumerate(utterances):
             spoken = self.acoustic.mel(ids)
-            complete &= spoken.stopped
-            if pieces:
-                pieces.append(self.silence(self.config.sentence_silence_s))
-            pieces.append(time_stretch(self.vocoder.wave(spoken.mel), speed, self.sample_rate))
-        return np.concatenate(pieces), complete
+            wave = time_stretch(self.vocoder.wave(spoken.mel), speed, self.sample_rate)
+            wave = change_volume(wave, self.config.volume)
+            if number:
+                wave = np.concatenate((self.silence(self.config.sentence_silence_s), wave))
+            yield SpokenWave(wave, spoken.stopped, spoken.problems)
 
     def stream(self, utterances: Iterable[np.ndarray], *, speed: float = 1.0) -> Iterator[np.ndarray]:
         """The wave of `utterances` in chunks (n,) float32, the first one early."""
@@ -343,7 +412,8 @@ class Voice:
             if number:
                 yield self.silence(self.config.sentence_silence_s)
             chunks = self.vocoder.stream(self.acoustic.stream(ids))
-            yield from stretch_stream(chunks, speed, self.sample_rate)
+            for chunk in stretch_stream(chunks, speed, self.sample_rate):
+                yield change_volume(chunk, self.config.volume)
 
     def silence(self, seconds: float) -> np.ndarray:
         """Zeros (n,) float32."""
@@ -435,12 +505,14 @@ class TokenPipeline:
         began = time.perf_counter()
         pieces: list[np.ndarray] = []
         complete = True
+        problems: dict[str, None] = {}
         for description in descriptions:
-            wave, ended = self.voice.speak(self.utterances(description), speed=speed)
-            complete &= ended
+            spoken = self.voice.speak(self.utterances(description), speed=speed)
+            complete &= spoken.complete
+            problems |= dict.fromkeys(spoken.problems)
             if pieces:
                 pieces.append(self.voice.silence(self.voice.config.variant_silence_s))
-            pieces.append(wave)
+            pieces.append(spoken.wave)
         best = descriptions[0]
         return Spoken(
             text=best.text,
@@ -452,6 +524,7 @@ class TokenPipeline:
             attention=best.attention,
             complete=complete,
             timings={"voice_s": time.perf_counter() - began},
+            problems=tuple(problems),
         )
 
     def stream(
@@ -496,6 +569,30 @@ def _refusal(judgement: Judgement) -> Description:
     """What is said of a picture that is no photograph."""
     text = BLANK if judgement.is_blank else NO_PHOTOGRAPH
     return Description(text, 0.0, (), 0.0, photograph=judgement.probability, refused=True)
+
+
+def _given_symbols(vocabulary: Vocabulary, text: str) -> list[np.ndarray]:
+    """The symbols of a text that is written in them, one utterance per line.
+
+    Raises:
+        TextError: there are none.
+        VocabularyError: a symbol that the voice does not know.
+    """
+    lines = [np.array(vocabulary.encode(line), dtype=np.int64) for line in text.splitlines()]
+    if not any(map(len, lines)):
+        raise TextError(f"there is nothing to say; this voice reads {vocabulary.kind} between spaces.")
+    return [line for line in lines if len(line)]
+
+
+def _warn_of_unspoken(text: str) -> None:
+    """Warn of letters and digits that have no spelling in the letters a voice reads, and are left out."""
+    if text.isascii():
+        return
+    unspoken = [letter for letter in dict.fromkeys(text) if letter.isalnum() and not to_ascii(letter, keep="£€¥")]
+    if unspoken:
+        shown = "".join(unspoken[:20])
+        message = f"left out what the voice cannot spell: {shown!r}; write it in Latin letters"
+        warnings.warn(message, UnspokenWarning, stacklevel=3)
 
 
 def check_speed(speed: float) -> None:

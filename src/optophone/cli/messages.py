@@ -1,6 +1,9 @@
 """The lines that several commands print."""
 
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -29,3 +32,28 @@ def report_failure(name: str, error: Exception) -> str:
         message = f"{name}: {message}"
     click.echo(f"optophone: {message}", err=True)
     return message
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Our own warnings while this lasts, beside being shown as ever: a list that fills."""
+    collected: list[str] = []
+    show = warnings.showwarning
+
+    def note(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if category.__module__.partition(".")[0] == "optophone":
+            collected.append(str(message))
+        show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = note
+    try:
+        yield collected
+    finally:
+        warnings.showwarning = show

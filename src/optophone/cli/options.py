@@ -38,6 +38,12 @@ format_option = click.option(
     help="Kind of sound file.  [default: by the name given to -o, else wav]",
 )
 raw_option = click.option("--raw", is_flag=True, help="Bare samples (16 bit, little-endian, mono) instead of a file.")
+volume_option = click.option(
+    "--volume", metavar="X|XdB", help="Factor (0.5) or decibels (+6dB); loud peaks are bent, not cut.  [default: 1]"
+)
+sentence_silence_option = click.option(
+    "--sentence-silence", type=float, metavar="S", help="Seconds between sentences.  [default: the bundle's, .2]"
+)
 play_option = click.option("--play", is_flag=True, help="Play the sound; writes a file only with -o.")
 
 
@@ -131,6 +137,37 @@ def search_options(command: Command) -> Command:
         return command(search_options=chosen, **others)
 
     return gathered
+
+
+def piper_options(command: Command) -> Command:
+    """Take piper's names of our options too, unseen on the help page: their values come in as ours."""
+
+    @click.option("--output-file", "--output_file", metavar="FILE", hidden=True)
+    @click.option("--output-dir", "--output_dir", metavar="DIR", hidden=True)
+    @click.option("--output-raw", "--output_raw", is_flag=True, hidden=True)
+    @click.option("--length-scale", "--length_scale", type=click.FloatRange(0, min_open=True), hidden=True)
+    @functools.wraps(command)
+    def translated(
+        *,
+        output_file: str | None,
+        output_dir: str | None,
+        output_raw: bool,
+        length_scale: float | None,
+        output: str | None,
+        speed: float,
+        raw: bool,
+        lines: bool,
+        **others: Any,
+    ) -> Any:
+        return command(
+            output=output or output_file or output_dir,
+            speed=speed if length_scale is None else 1.0 / length_scale,
+            raw=raw or output_raw,
+            lines=lines or output_dir is not None,
+            **others,
+        )
+
+    return translated
 
 
 force_option = click.option(

@@ -9,12 +9,13 @@ from typing import Any
 import click
 import numpy as np
 
-from optophone.cli.messages import caption_line, printable, report_failure
+from optophone.cli.messages import caption_line, collected_warnings, printable, report_failure
 from optophone.cli.options import SearchOptions
 from optophone.cli.progress import Progress
 from optophone.cli.sound_files import SoundFiles
 from optophone.cli.sound_stream import StandardOutput, play, standard_input
 from optophone.core.errors import OptophoneError
+from optophone.core.volume import parse_volume
 from optophone.pipelines import Description, check_speed
 from optophone.runtime.load import load
 
@@ -36,6 +37,8 @@ class SpeakOptions:
     force: bool
     threads: int | None
     quiet: bool
+    volume: str | None = None
+    sentence_silence: float | None = None
 
 
 class PictureSpeaker:
@@ -51,12 +54,14 @@ class PictureSpeaker:
 
     def __init__(self, photos: tuple[str, ...], options: SpeakOptions) -> None:
         check_speed(options.speed)
+        volume = None if options.volume is None else parse_volume(options.volume)
         self.photos = photos
         self.options = options
         self.files: SoundFiles | None = None
         if options.output != "-":
             self.files = SoundFiles(photos, options.output, options.audio_format, options.raw)
         self.describe = load(options.bundle, threads=options.threads)
+        self.describe.voice = self.describe.voice.adjusted(sentence_silence_s=options.sentence_silence, volume=volume)
         self.search = options.search.apply(self.describe.search)
         self.stdout: StandardOutput | None = None
         if options.output == "-":
@@ -91,7 +96,9 @@ class PictureSpeaker:
         if self.stdout or options.play:  # the words first: the sound takes as long as it lasts
             self._print_captions(photo, descriptions)
         captioned = time.perf_counter()
-        record = self._deliver(number, descriptions)
+        with collected_warnings() as warned:
+            record = self._deliver(number, descriptions)
+        record["warnings"] = list(warned)
         voiced = time.perf_counter()
         seconds = {"caption_s": captioned - began, "voice_s": voiced - captioned, "total_s": voiced - began}
         record["timings"] = {stage: round(value, 4) for stage, value in seconds.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from optophone.core.audio import FORMATS, pcm16, write_wave
+from optophone.core.audio import FORMATS, WaveWriter, pcm16, write_wave
 from optophone.core.errors import AudioError
 
 
@@ -111,14 +111,27 @@ class SoundFiles:
         Raises:
             AudioError: the file cannot be written.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise AudioError(f"{path.parent}: cannot make this folder ({error.strerror}).") from None
+        _make_folder(path.parent)
         if self.raw:
             _write_whole(path, pcm16(wave))
         else:
             write_wave(path, wave, sample_rate, self.format)
+
+    def writer(self, path: Path, sample_rate: int) -> WaveWriter:
+        """What writes one sound to `path` bit by bit, whole or not at all; missing folders are made.
+
+        Raises:
+            AudioError: the file cannot be written.
+        """
+        _make_folder(path.parent)
+        return WaveWriter(path, sample_rate, "raw" if self.raw else self.format)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioError(f"{folder}: cannot make this folder ({error.strerror}).") from None
 
 
 def _stem(name: str) -> str:

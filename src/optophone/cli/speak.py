@@ -16,6 +16,8 @@ from optophone.cli.options import SearchOptions
 )
 @options.bundle_option
 @options.speed_option
+@options.volume_option
+@options.sentence_silence_option
 @options.variants_option
 @options.format_option
 @options.raw_option
@@ -31,6 +33,8 @@ def speak(
     output: str | None,
     bundle: str | None,
     speed: float,
+    volume: str | None,
+    sentence_silence: float | None,
     variants: int,
     audio_format: str | None,
     raw: bool,
@@ -78,6 +82,8 @@ def speak(
             force=force,
             threads=threads,
             quiet=quiet,
+            volume=volume,
+            sentence_silence=sentence_silence,
         ),
     )
     return speaker.run()

@@ -1,9 +1,9 @@
 """The work of `optophone say`: loads the voice once, then speaks a text, or line after line."""
 
-import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,14 @@ from typing import Any
 import click
 import numpy as np
 
-from optophone.cli.messages import printable, report_failure
+from optophone.cli.messages import collected_warnings, printable, report_failure
 from optophone.cli.sound_files import SoundFiles
 from optophone.cli.sound_stream import StandardOutput, play
-from optophone.core.errors import OptophoneError
-from optophone.pipelines import check_speed
+from optophone.cli.text_requests import TextRequest, json_requests, stdin_lines, text_lines
+from optophone.core.audio import WaveWriter
+from optophone.core.errors import ConfigurationError, OptophoneError, TextError
+from optophone.core.volume import parse_volume
+from optophone.pipelines import Voice, check_speed
 from optophone.runtime.load import load_voice
 
 
@@ -33,6 +36,13 @@ class SayOptions:
     as_json: bool
     threads: int | None
     quiet: bool
+    volume: str | None = None
+    sentence_silence: float | None = None
+    speaker: str | None = None
+    phonemes: bool = False
+    lines: bool = False
+    json_lines: bool = False
+    stream: bool = False
     vocoder: str | None = None
 
 
@@ -49,71 +59,107 @@ class TextSpeaker:
 
     def __init__(self, options: SayOptions) -> None:
         check_speed(options.speed)
+        volume = None if options.volume is None else parse_volume(options.volume)
         self.options = options
-        self.reads_lines = options.text in ("", "-")
-        if self.reads_lines and sys.stdin.isatty():
+        self.reads_stdin = options.text in ("", "-")
+        if self.reads_stdin and sys.stdin.isatty():
             raise click.UsageError('Give a TEXT: optophone say "Hello there." (or send lines to standard input).')
+        self.many = self.reads_stdin or options.lines or options.json_lines
         to_stdout = options.output == "-"
-        self.files = SoundFiles(("speech",), None if to_stdout else options.output, options.audio_format, options.raw)
-        self.file_per_line = self.reads_lines and self.files.output is not None and self.files.is_folder
-        self.voice = load_voice(options.bundle, vocoder=options.vocoder, threads=options.threads)
+        if options.lines and to_stdout:
+            raise ConfigurationError("--lines writes a file for each line; -o - is one sound: leave one of them out.")
+        output = _folder(options.output or ".") if options.lines else options.output
+        self.files = SoundFiles(("speech",), None if to_stdout else output, options.audio_format, options.raw)
+        self.file_per_line = self.many and self.files.output is not None and self.files.is_folder
+        self.voice = load_voice(options.bundle, vocoder=options.vocoder, threads=options.threads).adjusted(
+            sentence_silence_s=options.sentence_silence, volume=volume
+        )
+        check_speaker(self.voice, options.speaker)
         self.stdout: StandardOutput | None = None
         if to_stdout:
             self.stdout = StandardOutput(self.voice.sample_rate, options.audio_format or "wav", options.raw)
-        self.spoken: list[np.ndarray] = []  # what goes into one file at the end
+        self.writer: WaveWriter | None = None  # of the one file that everything goes into
+        self.writes = options.output is not None or not options.play
 
     def run(self) -> int:
         """Speak everything; 0, or 2 where a line failed."""
         status = 0
-        for number, text in self._texts():
-            try:
-                self._speak(number, text)
-            except OptophoneError as error:
-                status = 2
-                name = f"line {number}" if self.reads_lines else "say"
-                report_failure(name, error)
-                if self.options.as_json:
-                    self._print_json({"text": printable(text), "error": str(error)})
-        if self.stdout:
-            self.stdout.close()
-        elif self.spoken and (self.options.output is not None or not self.options.play):
-            path = self.files.write(0, np.concatenate(self.spoken), self.voice.sample_rate)
-            self._say_written(path, sum(map(len, self.spoken)))
+        with ExitStack() as stack:
+            for request in self._requests():
+                try:
+                    self._speak(request, stack)
+                except OptophoneError as error:
+                    status = 2
+                    message = report_failure(f"line {request.number}" if self.many else "say", error)
+                    if self.options.as_json:
+                        self._print_json({"text": printable(request.text), "error": message})
+            if self.stdout:
+                self.stdout.close()
+        if self.writer and self.writer.n_samples:
+            self._say_written(self.writer.path, self.writer.n_samples)
         return status
 
-    def _texts(self) -> Iterator[tuple[int, str]]:
-        """Texts with their line numbers; blank lines are counted but not spoken."""
-        if not self.reads_lines:
-            yield 1, self.options.text
-            return
-        for number, line in enumerate(io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace"), 1):
-            if line.strip():
-                yield number, line.strip()
+    def _requests(self) -> Iterator[TextRequest]:
+        """What to say, in order."""
+        if not self.many:
+            return iter([TextRequest(1, self.options.text)])
+        lines = stdin_lines() if self.reads_stdin else text_lines(self.options.text)
+        return json_requests(lines) if self.options.json_lines else lines
 
-    def _speak(self, number: int, text: str) -> None:
+    def _speak(self, request: TextRequest, stack: ExitStack) -> None:
         """Speak one text to where it belongs."""
-        speed = self.options.speed
-        if self.stdout or self.options.play:
-            chunks: Iterable[np.ndarray] = self.voice.stream_text(text, speed=speed)
-        else:  # whole sentences at once sound a little better than chunks
-            chunks = [self.voice.say(text, speed=speed).wave]
-        if self.options.play:
-            chunks = play(chunks, self.voice.sample_rate)
-        if self.stdout:
-            n_samples = self.stdout.write(self._with_silence(chunks, begun=self.stdout.began))
-            self._report(text, n_samples, "-")
-            return
-        wave = np.concatenate(list(chunks))
-        if self.file_per_line:
-            assert self.files.output is not None
-            path = Path(self.files.output) / f"{number:04}.{self.files.suffix}"
-            self.files.write_to(path, wave, self.voice.sample_rate)
-            self._report(text, len(wave), str(path))
-            self._say_written(path, len(wave))
-            return
-        self.spoken.extend(self._with_silence([wave], begun=bool(self.spoken)))
-        writes = self.options.output is not None or not self.options.play
-        self._report(text, len(wave), str(self.files.path_for(0)) if writes else None)
+        if request.error:
+            raise TextError(request.error)
+        check_speaker(self.voice, request.speaker)
+        with collected_warnings() as warned:
+            chunks = self._chunks(request)
+            if self.options.play:
+                chunks = play(chunks, self.voice.sample_rate)
+            if request.output_file or self.file_per_line:
+                self._speak_to_file(request, chunks, warned)
+            elif self.stdout:
+                n_samples = self.stdout.write(self._with_silence(chunks, begun=self.stdout.began))
+                self._report(request, n_samples, "-", warned)
+            elif self.writes:
+                self._speak_to_the_end_of_the_file(request, chunks, stack, warned)
+            else:
+                self._report(request, sum(map(len, chunks)), None, warned)
+
+    def _chunks(self, request: TextRequest) -> Iterable[np.ndarray]:
+        """The sound of a text, at once by chunks where somebody waits for it; else by sentences, which sound better.
+
+        What cannot be spelled is refused here, before there is any sound of it.
+        """
+        options = self.options
+        speed = options.speed if request.speed is None else request.speed
+        check_speed(speed)
+        utterances = self.voice.spell(request.text, phonemes=options.phonemes)
+        if self.stdout or options.play or options.stream:
+            return self.voice.stream(utterances, speed=speed)
+        return (spoken.wave for spoken in self.voice.speak_each(utterances, speed=speed))
+
+    def _speak_to_file(self, request: TextRequest, chunks: Iterable[np.ndarray], warned: list[str]) -> None:
+        """A file of its own for one text; it is whole or not there."""
+        folder = Path(self.files.output) if self.file_per_line and self.files.output else Path()
+        path = folder / (request.output_file or f"{request.number:04}.{self.files.suffix}")
+        named = SoundFiles((), str(path), self.options.audio_format, self.options.raw)
+        with named.writer(path, self.voice.sample_rate) as writer:
+            for chunk in chunks:
+                writer.write(chunk)
+        self._report(request, writer.n_samples, str(path), warned)
+        self._say_written(path, writer.n_samples)
+
+    def _speak_to_the_end_of_the_file(
+        self, request: TextRequest, chunks: Iterable[np.ndarray], stack: ExitStack, warned: list[str]
+    ) -> None:
+        """Add one text to the file that all go into; it appears when `stack` closes."""
+        if self.writer is None:
+            self.writer = stack.enter_context(self.files.writer(self.files.path_for(0), self.voice.sample_rate))
+        n_samples = 0
+        for chunk in self._with_silence(chunks, begun=bool(self.writer.n_samples)):
+            self.writer.write(chunk)
+            n_samples += len(chunk)
+        self._report(request, n_samples, str(self.writer.path), warned)
 
     def _with_silence(self, chunks: Iterable[np.ndarray], begun: bool) -> Iterator[np.ndarray]:
         if begun:
@@ -124,16 +170,36 @@ class TextSpeaker:
         if not self.options.quiet:
             click.echo(f"wrote {printable(str(path))} ({n_samples / self.voice.sample_rate:.1f} s)", err=True)
 
-    def _report(self, text: str, n_samples: int, output: str | None) -> None:
+    def _report(self, request: TextRequest, n_samples: int, output: str | None, warned: list[str]) -> None:
         if self.options.as_json:
             rate = self.voice.sample_rate
             record = {
-                "text": printable(text),
-                "output": output,
+                "text": printable(request.text),
+                "output": None if output is None else printable(output),
                 "sample_rate": rate,
                 "duration_s": round(n_samples / rate, 3),
+                "warnings": list(warned),
             }
             self._print_json(record)
 
     def _print_json(self, record: dict[str, Any]) -> None:
         click.echo(json.dumps(record, ensure_ascii=False), err=self.stdout is not None)
+
+
+def check_speaker(voice: Voice, speaker: str | None) -> None:
+    """Refuse a speaker that the voice does not have.
+
+    Raises:
+        ConfigurationError: the message names those that it has; each also goes by its number, from 0.
+    """
+    names = voice.speakers
+    if speaker is None or speaker in names or speaker in map(str, range(len(names))):
+        return
+    shown = ", ".join(f"{name!r} ({number})" for number, name in enumerate(names))
+    several = "one speaker" if len(names) == 1 else f"{len(names)} speakers"
+    raise ConfigurationError(f"--speaker {speaker}: this voice has {several}: {shown}.")
+
+
+def _folder(output: str) -> str:
+    """`output` as the name of a folder."""
+    return output if output.endswith("/") else output + "/"

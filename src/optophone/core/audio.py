@@ -28,6 +28,7 @@ MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg", "mp
 
 _UNKNOWN_FORMAT = 1  # libsndfile's SF_ERR_UNRECOGNISED_FORMAT
 _READ_VALUES = 1 << 22  # of all channels; few blocks, as soundfile seeks after each and MP3 decoders dislike that
+_MAX_WAV_BYTES = 0xFFFF_FF00  # its header counts in 32 bits
 _WRITE_SAMPLES = 1 << 16  # libsndfile's Vorbis encoder overflows the stack on long blocks
 _ZERO_CROSSINGS = 48  # of the resampling sinc on each side: a transition band of a tenth of the spectrum
 _KAISER_BETA = 7.857  # 80 dB of stop band attenuation (Kaiser 1974)
@@ -278,6 +279,80 @@ def _replace_file(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             sibling.unlink(missing_ok=True)
         raise
+
+
+class WaveWriter:
+    """A sound file that is written as it is spoken, and is there only once it is whole.
+
+    A context manager: leaving it puts the file in its place; leaving it by an exception, or without a sample, leaves
+    nothing behind. Memory does not grow with the length.
+
+    Args:
+        path: file to write or replace.
+        sample_rate: Hz.
+        format: a key of `FORMATS`, or "raw" for bare 16-bit little-endian samples; by the suffix of `path` when None.
+
+    Raises:
+        AudioError: unknown format, a sample rate the format lacks, a file that cannot be written or grows too large.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], sample_rate: int, format: str | None = None) -> None:
+        self.path = Path(path)
+        self.format = "raw" if format == "raw" else format_for(path, format)
+        self.sample_rate = sample_rate
+        self.n_samples = 0
+        container, coding = ("RAW", "PCM_16") if self.format == "raw" else FORMATS[self.format]
+        self._sibling = self.path.resolve().parent / f".optophone-{secrets.token_hex(8)}.part"
+        if self.path.is_dir():
+            raise AudioError(f"{self.path} cannot be written: it is a folder: name a file in it")
+        try:
+            self._file = open(self._sibling, "xb+")  # noqa: SIM115 - closed on leaving
+        except OSError as error:
+            raise AudioError(f"{self.path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+        try:
+            endian = "LITTLE" if container == "RAW" else None
+            self._sound = soundfile.SoundFile(self._file, "w", sample_rate, 1, coding, endian, container)
+        except (soundfile.SoundFileError, ValueError) as error:
+            self._discard()
+            raise AudioError(f"{self.format} cannot hold a sample rate of {sample_rate} Hz: use wav") from error
+
+    def __enter__(self) -> "WaveWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> None:
+        if kind is not None or not self.n_samples:
+            with contextlib.suppress(soundfile.SoundFileError):
+                self._sound.close()
+            self._discard()
+            return
+        try:
+            self._sound.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            os.replace(self._sibling, self.path.resolve())
+        except (OSError, soundfile.SoundFileError) as failure:
+            self._discard()
+            raise AudioError(f"{self.path} cannot be written: {str(failure).lower()}") from failure
+
+    def write(self, wave: np.ndarray) -> None:
+        """Add samples (n,) float32 in -1..1; what lies beyond is clipped."""
+        wave = np.asarray(wave, dtype=np.float32)
+        if not np.isfinite(wave).all():
+            raise AudioError("the sound to write holds values that are no numbers (NaN or infinity)")
+        if self.format == "wav" and 2 * (self.n_samples + len(wave)) > _MAX_WAV_BYTES:
+            raise AudioError(f"{self.path}: a WAV file cannot hold more than 4 GiB; write flac, ogg or mp3")
+        samples = np.clip(wave, -1.0, 1.0) if self.format in ("ogg", "mp3") else _to_int16(wave)
+        try:
+            for start in range(0, len(samples), _WRITE_SAMPLES):
+                self._sound.write(samples[start : start + _WRITE_SAMPLES])
+        except (OSError, soundfile.SoundFileError) as error:
+            raise AudioError(f"{self.path} cannot be written: {str(error).lower()}") from error
+        self.n_samples += len(wave)
+
+    def _discard(self) -> None:
+        self._file.close()
+        self._sibling.unlink(missing_ok=True)
 
 
 def wav_header(sample_rate: int, n_samples: int | None = None) -> bytes:

@@ -57,11 +57,15 @@ class SpokenMel:
         mel: (M, T) natural-log magnitude, laid out by the part's `MelSpec`.
         alignment: (T', S) attention over the symbols per decoder step, or None.
         stopped: whether the model ended by itself; False when the length cap cut it off.
+        problems: what its alignment shows to be wrong, in words (see `core.alignment`); empty where all is well.
+        n_tries: how often it was spoken until it sounded right, or the tries were used up.
     """
 
     mel: np.ndarray
     alignment: np.ndarray | None = field(default=None, repr=False)
     stopped: bool = True
+    problems: tuple[str, ...] = ()
+    n_tries: int = 1
 
 
 class Captioner(Protocol):

@@ -113,6 +113,11 @@ def end_sentence(text: str) -> str:
     return text if not text or text[-1] in ".!?)\"'}" else text + "."
 
 
+def has_phones(text: str) -> bool:
+    """Whether `text` holds inline phones such as ``{HH AW1}``."""
+    return _INLINE_PHONES.search(text) is not None
+
+
 def to_ascii(text: str, keep: str = "") -> str:
     """`text` in ASCII: accents off, quotes and dashes plain, ß and æ spelled; what has no spelling is dropped.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optophone.core.alignment import AlignmentReport, examine_alignment
 from optophone.core.bundle import Bundle
 from optophone.core.configuration import from_mapping
 from optophone.core.errors import BundleError, TextError
@@ -15,10 +16,15 @@ from optophone.core.protocols import SpokenMel
 from optophone.runtime.session import Graph, SessionConfig, numbered
 
 _MASK_BLOCK = 64  # decoder steps whose dropout masks are drawn at once
+_CLOSED = np.float32(-1e4)  # added to an energy, makes its weight 0
 
 
 class CutOffWarning(UserWarning):
-    """The voice did not find its end and was stopped by the length cap."""
+    """The voice did not find its end and was stopped."""
+
+
+class MisreadWarning(UserWarning):
+    """The voice left something out, said it again, stood still, or lost its place."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,11 @@ class OnnxAcousticConfig:
         max_frames_per_symbol: the length cap, per symbol of the input; 0 for none.
         min_max_frames: what very short inputs may have at least.
         max_frames: the cap of any input.
+        max_tail_s: seconds at the last symbol after which the text is taken to be over, whatever the gate says.
+        tries: how often `OnnxAcoustic.mel` speaks a text whose alignment shows a fault; each further try has another
+            dropout seed and a window on the attention, and the best is kept.
+        window: symbols (before, after) its last peak that the attention may look at in a further try; only with graphs
+            that take a bias of the energies.
         first_chunk_frames: frames of the first chunk of a stream; small, so that sound comes early.
         chunk_frames: frames of the later chunks.
         seed: of the dropout masks; the same text always sounds the same.
@@ -47,6 +58,9 @@ class OnnxAcousticConfig:
     max_frames_per_symbol: float = 12.0
     min_max_frames: int = 80
     max_frames: int = 2000
+    max_tail_s: float = 1.0
+    tries: int = 2
+    window: tuple[int, int] = (2, 6)
     first_chunk_frames: int = 36
     chunk_frames: int = 96
     seed: int = 0
@@ -77,6 +91,7 @@ class OnnxAcoustic:
         self.name = manifest.name
         self.vocabulary = bundle.vocabulary()
         self.mel_spec = manifest.mel
+        self.speakers = tuple(str(speaker) for speaker in manifest.configuration.get("speakers", (manifest.name,)))
         known = {field.name for field in dataclasses.fields(OnnxAcousticConfig)}
         chosen = {key: value for key, value in manifest.configuration.items() if key in known}
         self.config = from_mapping(OnnxAcousticConfig, chosen, f"{bundle.folder}: configuration")
@@ -90,6 +105,10 @@ class OnnxAcoustic:
         self.encoder.require(inputs=["ids"])
         self.memory_names = numbered(self.encoder.outputs, "memory")
         self.state_names = numbered(list(self.step_graph.inputs), "state")
+        # Of what the encoder hands over, only a bias of the attention's energies has one value per symbol.
+        inputs = self.step_graph.inputs
+        flat = [name for name in self.memory_names if name in inputs and len(inputs[name].shape) == 2]
+        self.bias_name = flat[0] if len(flat) == 1 else None
         masks = ["prenet_mask.0", "prenet_mask.1"]
         self.step_graph.require(["frame", *masks, *self.memory_names], ["frames", "stop_logits", "alignment"])
         self.postnet_graph.require(["mel"], ["mel"] if "mel" in self.postnet_graph.outputs else [])
@@ -105,18 +124,36 @@ class OnnxAcoustic:
     def mel(self, ids: np.ndarray) -> SpokenMel:
         """Speak `ids` (S,) of `vocabulary`: the whole mel (M, T), with the alignment (T / r, S).
 
+        A text whose alignment shows a fault is spoken again, see `OnnxAcousticConfig.tries`; the same text always
+        sounds the same. What is wrong with the best try is warned of.
+
         Raises:
             TextError: there are no symbols.
         """
-        utterance = _Utterance(self, ids)
-        steps = list(utterance.steps())
-        raw = np.concatenate(steps, axis=1)
+        best: _Utterance | None = None
+        n_tries = 0
+        for attempt in range(max(1, self.config.tries)):
+            utterance, n_tries = _Utterance(self, ids, attempt), attempt + 1
+            utterance.finish()
+            if best is None or utterance.faults < best.faults:
+                best = utterance
+            if not best.report.problems:
+                break
+        assert best is not None
+        best.warn()
+        raw = np.concatenate(best.frames, axis=1)
         return SpokenMel(
-            mel=self.refine(raw), alignment=np.concatenate(utterance.alignments), stopped=utterance.stopped
+            mel=self.refine(raw),
+            alignment=np.concatenate(best.alignments),
+            stopped=best.stopped,
+            problems=best.report.problems,
+            n_tries=n_tries,
         )
 
     def stream(self, ids: np.ndarray) -> Iterator[np.ndarray]:
-        """The mel of `mel(ids)` in chunks (M, t), the first one early.
+        """The first try of `mel(ids)` in chunks (M, t), the first one early.
+
+        What was given out cannot be taken back, so faults are only warned of, at the end.
 
         Raises:
             TextError: there are no symbols.
@@ -127,7 +164,8 @@ class OnnxAcoustic:
         wanted = self.config.first_chunk_frames
         waiting: list[np.ndarray] = []
         n_frames = 0
-        for frames in _Utterance(self, ids).steps():
+        utterance = _Utterance(self, ids)
+        for frames in utterance.steps():
             waiting.append(frames)
             n_frames += frames.shape[1]
             if n_frames < done + wanted + context:
@@ -142,6 +180,7 @@ class OnnxAcoustic:
         raw = np.concatenate((raw, *waiting), axis=1)
         if n_frames > done:
             yield self.refine(raw)[:, done - begin :]
+        utterance.warn()
 
     def refine(self, raw: np.ndarray) -> np.ndarray:
         """The postnet's mel (M, T) of the decoder's `raw` (M, T)."""
@@ -165,15 +204,39 @@ class OnnxAcoustic:
 
 
 class _Utterance:
-    """One run of the decoder over one text."""
+    """One run of the decoder over one text.
 
-    def __init__(self, model: OnnxAcoustic, ids: np.ndarray) -> None:
+    Args:
+        model: the voice.
+        ids: (S,) symbols.
+        attempt: 0 for the first; the others have another dropout seed, and a window on the attention.
+    """
+
+    def __init__(self, model: OnnxAcoustic, ids: np.ndarray, attempt: int = 0) -> None:
         self.model = model
+        self.attempt = attempt
         self.ids = np.ascontiguousarray(ids, dtype=np.int64)
         if self.ids.ndim != 1 or not len(self.ids):
             raise TextError("there is nothing to say: the text has no symbol that the voice knows.")
         self.stopped = False
+        self.frames: list[np.ndarray] = []
         self.alignments: list[np.ndarray] = []
+        self.step_s = model.config.reduction_factor * model.mel_spec.hop_length / model.mel_spec.sample_rate
+
+    def finish(self) -> None:
+        """Speak to the end and keep the `frames`."""
+        self.frames = list(self.steps())
+
+    @property
+    def report(self) -> AlignmentReport:
+        """What the alignment up to here looks like."""
+        return examine_alignment(np.concatenate(self.alignments), self.step_s, self.stopped)
+
+    @property
+    def faults(self) -> tuple[bool, int, float]:
+        """The smaller, the better: no end, the number of faults, the share of the text that was not reached."""
+        report = self.report
+        return not report.stopped, len(report.problems), 1.0 - report.reached
 
     def steps(self) -> Iterator[np.ndarray]:
         """Frames (M, r) of one decoder step after the other; the last may have fewer."""
@@ -184,11 +247,13 @@ class _Utterance:
         feeds["frame"] = np.zeros((1, model.mel_spec.n_mels), dtype=np.float32)
         stop_logit = math.log(config.stop_threshold / (1.0 - config.stop_threshold))
         cap = config.cap(len(self.ids))
-        masks = _prenet_masks(config)
+        masks = _prenet_masks(config, config.seed + self.attempt)
         index = model.output_index
+        tail = 0
         for _ in range(math.ceil(cap / config.reduction_factor)):
             feeds["prenet_mask.0"], feeds["prenet_mask.1"] = next(masks)
             feeds.update(zip(model.state_names, states, strict=True))
+            self._narrow(feeds, encoded)
             values = model.step_graph.run(feeds)
             frames = values[index["frames"]][0]
             self.alignments.append(values[index["alignment"]])
@@ -200,21 +265,40 @@ class _Utterance:
             yield frames
             feeds["frame"] = np.ascontiguousarray(frames[None, :, -1])
             states = [values[i] for i in model.next_state_index]
-        self._warn(cap)
+            tail = tail + 1 if self.alignments[-1].argmax() == len(self.ids) - 1 else 0
+            if tail * self.step_s > config.max_tail_s:
+                return
 
-    def _warn(self, cap: int) -> None:
-        seconds = cap * self.model.mel_spec.hop_length / self.model.mel_spec.sample_rate
-        warnings.warn(
-            f"the voice did not find its end and was cut off after {seconds:.1f} s ({len(self.ids)} symbols); "
-            "shorter sentences help",
-            CutOffWarning,
-            stacklevel=2,
-        )
+    def _narrow(self, feeds: dict[str, np.ndarray], encoded: dict[str, np.ndarray]) -> None:
+        """From the second try on, close the attention outside the window around its last peak."""
+        name = self.model.bias_name
+        if self.attempt == 0 or name is None:
+            return
+        before, after = self.model.config.window
+        offset = np.arange(len(self.ids)) - (self.alignments[-1].argmax() if self.alignments else 0)
+        outside = (offset < -before) | (offset > after)
+        feeds[name] = np.where(outside[None], _CLOSED, encoded[name]).astype(np.float32)
+
+    def warn(self) -> None:
+        """Warn of what is wrong, in one line."""
+        report = self.report
+        if not report.problems:
+            return
+        seconds = len(self.alignments) * self.step_s
+        if not report.stopped:
+            message = f"the voice did not find its end and was cut off after {seconds:.1f} s ({len(self.ids)} symbols)"
+            problems = report.problems[1:]
+            message += "".join(f", {problem}" for problem in problems)
+            warnings.warn(f"{message}; shorter sentences help", CutOffWarning, stacklevel=3)
+            return
+        start = self.model.vocabulary.decode(self.ids[:40])
+        message = f"the voice {', '.join(report.problems)} in {start!r}; listen to it, or word it differently"
+        warnings.warn(message, MisreadWarning, stacklevel=3)
 
 
-def _prenet_masks(config: OnnxAcousticConfig) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _prenet_masks(config: OnnxAcousticConfig, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Two dropout masks (1, P) for every step: 0 or 2 with equal chance, or ones where dropout is off."""
-    generator = np.random.default_rng(config.seed)
+    generator = np.random.default_rng(seed)
     shape = (_MASK_BLOCK, 2, 1, config.prenet_dim)
     while True:
         if config.prenet_dropout:
