@@ -270,4 +270,46 @@ def voice(
     click.echo(evaluation.run(output))
 
 
+@evaluate.command("speech")
+@bundle_argument
+@dataset_argument
+@split_option
+@click.option("--limit", type=click.IntRange(1), default=30, show_default=True, help="Recordings, drawn by chance.")
+@click.option("--copy-synthesis", is_flag=True, help="The vocoder alone: copy the recordings by way of their mel.")
+@click.option("--hard-sentences/--no-hard-sentences", default=True, help="Look at the attention over hard sentences.")
+@click.option("--sentences", type=existing, metavar="FILE", help="Other hard sentences, one per line.")
+@click.option("--recognizer/--no-recognizer", default=True, help="Let a recogniser hear it, and the recordings.")
+@output_option
+@jobs_option
+@quiet_option
+def speech(
+    bundle: str,
+    dataset: Path,
+    split: str,
+    limit: int,
+    copy_synthesis: bool,
+    hard_sentences: bool,
+    sentences: Path | None,
+    recognizer: bool,
+    output: str | None,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    """Say the texts of DATASET's recordings and compare with these.
+
+    Mel-cepstral distortion and log-spectral distance along the path of best fit, pitch, voicing and length; a
+    recogniser's word and character error rates, on the recordings too; faults of the attention over hard sentences.
+    What cannot be measured is said to be, with the reason, and is never 0.
+
+    \b
+    Examples:
+      optophone evaluate speech default data/ljspeech --limit 30 -o results/speech.json
+      optophone evaluate speech bundles/waveglow data/ljspeech --copy-synthesis
+    """
+    from optophone.cli.speech_evaluation import SpeechEvaluation, SpeechEvaluationOptions
+
+    options = SpeechEvaluationOptions(split, limit, copy_synthesis, hard_sentences, sentences, recognizer, jobs, quiet)
+    click.echo(SpeechEvaluation(bundle, dataset, options).run(output))
+
+
 command = evaluate

@@ -37,7 +37,7 @@ EXTRAS = {
     "train": ("torch", "lightning", "tensorboard", "matplotlib", "onnx", "onnxscript", "yaml", "safetensors", "tqdm"),
     "voices": ("espeakng_loader",),
     "serve": ("fastapi", "uvicorn", "multipart", "python_multipart"),
-    "eval": ("jiwer", "pocketsphinx", "pycocoevalcap"),
+    "eval": ("jiwer", "pesq", "pocketsphinx", "pycocoevalcap", "pystoi"),
     "play": ("sounddevice",),
     "adapters": ("transformers",),
 }

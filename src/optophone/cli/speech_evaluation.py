@@ -1,0 +1,259 @@
+"""The work of `optophone evaluate speech`."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optophone.cli.caption_evaluation import data_facts, draw
+from optophone.cli.progress import Progress
+from optophone.core.audio import resample
+from optophone.core.bundle import open_bundle
+from optophone.core.errors import DataError
+from optophone.core.mel import log_mel
+from optophone.data.manifest import Row, read_dataset
+from optophone.evaluation.hard_sentences import HARD_SENTENCES, Diagnosis, diagnose, read_sentences
+from optophone.evaluation.recognizer import RecognizerConfig, hear_all, pronunciations, spoken_words, word_errors
+from optophone.evaluation.report import command_line, table, write_result
+from optophone.evaluation.speech import (
+    SpeechDistance,
+    compare_speech,
+    intelligibility_of_copy,
+    mean_of,
+    quality_of_copy,
+)
+from optophone.export.results import content_hash
+from optophone.pipelines import Voice
+from optophone.runtime.load import find_bundle, load_vocoder, load_voice
+
+_INSTALL = "pip install 'optophone[eval]'"
+_ROWS = {
+    "mel_cepstral_distortion": ("mel-cepstral distortion", "dB"),
+    "log_spectral_distance": ("log-spectral distance", "dB"),
+    "pitch_error_hz": ("F0 error", "Hz"),
+    "pitch_error_cents": ("F0 error", "cents"),
+    "pitch_correlation": ("F0 correlation", ""),
+    "voicing_error": ("voicing error", "of frames"),
+    "duration_ratio": ("duration", "of the recording's"),
+    "stoi": ("STOI", "of 1"),
+    "pesq": ("PESQ, wide band", "of 4.6"),
+}
+_OF_COPIES = ("stoi", "pesq")
+
+
+@dataclass(frozen=True)
+class SpeechEvaluationOptions:
+    """The options of `optophone evaluate speech`, as its help page explains them."""
+
+    split: str
+    limit: int
+    copy_synthesis: bool
+    hard_sentences: bool
+    sentences: Path | None
+    recognizer: bool
+    jobs: int
+    quiet: bool
+
+
+class SpeechEvaluation:
+    """Recordings of a data set, said again by a bundle or copied by its vocoder, and compared.
+
+    Args:
+        bundle: folder or name of an acoustic model's or a system's bundle, or of a vocoder's.
+        dataset: folder of a prepared data set with recordings and their text.
+        options: how.
+
+    Raises:
+        DataError: the split has no recordings with text.
+        BundleError: there is no such bundle.
+    """
+
+    def __init__(self, bundle: str, dataset: Path, options: SpeechEvaluationOptions) -> None:
+        opened = open_bundle(find_bundle(bundle))
+        self.manifest = opened.manifest
+        self.voice: Voice | None = None
+        if opened.manifest.kind == "vocoder":
+            self.vocoder = load_vocoder(opened)
+            options = replace(options, copy_synthesis=True)
+        else:
+            self.voice = load_voice(bundle, threads=1)
+            self.vocoder = self.voice.vocoder
+        if options.copy_synthesis:
+            options = replace(options, hard_sentences=False)
+        self.options = options
+        self.spec = self.vocoder.mel_spec
+        self.dataset = read_dataset(dataset)
+        rows = [row for row in self.dataset.rows(options.split) if "audio" in row and row.get("text", "").strip()]
+        if not rows:
+            raise DataError(f"{dataset}: {options.split} has no recordings with text; prepare ljspeech and give it.")
+        self.rows = draw(rows, options.limit)
+        self.missing: dict[str, str] = {}  # figure → why it was not measured
+
+    def run(self, output: str | None) -> str:
+        """Speak, compare, listen, diagnose, write `output` if given; returns the tables."""
+        sentences = read_sentences(self.options.sentences or HARD_SENTENCES) if self.options.hard_sentences else []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # faults are counted
+            recordings, spoken = self._speak()
+            diagnosis = self._diagnose(sentences) if self.voice and sentences else None
+        distances = self._compare(recordings, spoken)
+        heard = self._listen(recordings, spoken) if self.options.recognizer else None
+        if not self.options.recognizer:
+            self.missing["recognizer"] = "left out by --no-recognizer"
+        means = {field.name: mean_of([getattr(one, field.name) for one in distances]) for field in fields(distances[0])}
+        if output:
+            write_result(output, self._result(means, distances, heard, diagnosis))
+        return "\n\n".join(self._tables(means, heard, diagnosis))
+
+    def _speak(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The recordings and what was made of them, at the vocoder's rate."""
+        recordings, spoken = [], []
+        with Progress(len(self.rows), self.options.quiet) as progress:
+            for row in self.rows:
+                recordings.append(self._recording(row))
+                if self.options.copy_synthesis or self.voice is None:
+                    spoken.append(self.vocoder.wave(log_mel(recordings[-1], self.spec)))
+                else:
+                    spoken.append(self.voice.say(row["text"]).wave)
+                progress.advance()
+        return recordings, spoken
+
+    def _recording(self, row: Row) -> np.ndarray:
+        wave, rate = self.dataset.wave(row)
+        return resample(wave, rate, self.spec.sample_rate)
+
+    def _compare(self, recordings: list[np.ndarray], spoken: list[np.ndarray]) -> list[SpeechDistance]:
+        copies = self.options.copy_synthesis
+        pairs = list(zip(recordings, spoken, strict=True))
+        distances = [compare_speech(first, second, self.spec, warped=not copies) for first, second in pairs]
+        if not copies:
+            self.missing |= dict.fromkeys(_OF_COPIES, "only of copies: --copy-synthesis")
+            return distances
+        judges: dict[str, Callable[[np.ndarray, np.ndarray, int], float | None]] = {
+            "stoi": intelligibility_of_copy,
+            "pesq": quality_of_copy,
+        }
+        for name, judge in judges.items():
+            try:
+                found = [judge(first, second, self.spec.sample_rate) for first, second in pairs]
+            except ModuleNotFoundError as error:
+                self.missing[name] = f"{error.name} is not installed: {_INSTALL}"
+                continue
+            distances = [replace(one, **{name: value}) for one, value in zip(distances, found, strict=True)]
+        return distances
+
+    def _listen(self, recordings: list[np.ndarray], spoken: list[np.ndarray]) -> dict[str, Any] | None:
+        """Word and character error rates of what was made, and of the recordings, by one recogniser."""
+        try:
+            known = pronunciations()
+        except ModuleNotFoundError as error:
+            self.missing["recognizer"] = f"{error.name} is not installed: {_INSTALL}"
+            return None
+        texts = [spoken_words(row["text"]) for row in self.rows]
+        chosen = [i for i, words in enumerate(texts) if words and all(word in known for word in words)]
+        if not chosen:
+            self.missing["recognizer"] = "every text has a word without a known pronunciation"
+            return None
+        rate, sentences = self.spec.sample_rate, [texts[i] for i in chosen]
+        waves = [(which[i], rate) for which in (spoken, recordings) for i in chosen]
+        with Progress(len(waves), self.options.quiet) as progress:
+            heard = hear_all(waves, sentences, RecognizerConfig(), self.options.jobs, progress.advance)
+        return {
+            "made": error_rates(sentences, heard[: len(chosen)]),
+            "recorded": error_rates(sentences, heard[len(chosen) :]),
+            "sentences": len(chosen),
+            "left_out": len(texts) - len(chosen),
+        }
+
+    def _diagnose(self, sentences: list[str]) -> Diagnosis | None:
+        assert self.voice is not None
+        with Progress(len(sentences), self.options.quiet) as progress:
+            found = diagnose(self.voice, sentences, progress.advance)
+        if found is None:
+            self.missing["attention"] = "this voice shows no attention"
+        return found
+
+    def _result(
+        self,
+        means: dict[str, float | None],
+        distances: list[SpeechDistance],
+        heard: dict[str, Any] | None,
+        diagnosis: Diagnosis | None,
+    ) -> dict[str, Any]:
+        return {
+            "kind": "copy synthesis" if self.options.copy_synthesis else "speech",
+            "command": command_line(),
+            "bundle": {
+                "name": self.manifest.name,
+                "class": self.manifest.cls,
+                "content": content_hash(self.manifest),
+            },
+            "data": data_facts(self.dataset, self.options.split, len(self.rows)),
+            "scores": means,
+            "recognizer": heard,
+            "attention": None if diagnosis is None else diagnosis.to_mapping(),
+            "not_measured": self.missing,
+            "utterances": {str(row["id"]): asdict(one) for row, one in zip(self.rows, distances, strict=True)},
+        }
+
+    def _tables(
+        self, means: dict[str, float | None], heard: dict[str, Any] | None, diagnosis: Diagnosis | None
+    ) -> list[str]:
+        rows: list[tuple[str, ...]] = []
+        for name, (label, unit) in _ROWS.items():
+            value = means[name]
+            nothing = self.missing.get(name, "nothing voiced in both")
+            rows.append(
+                (label, "not measured" if value is None else f"{value:.3f}", nothing if value is None else unit)
+            )
+        tables = [table(rows)]
+        if heard is None:
+            tables.append(f"recogniser: not measured, {self.missing['recognizer']}")
+        else:
+            made, recorded = heard["made"], heard["recorded"]
+            tables.append(
+                table(
+                    [
+                        ("recogniser's errors", "made", "recorded"),
+                        *(
+                            (f"{kind} error rate", f"{made[kind]:.3f}", f"{recorded[kind]:.3f}")
+                            for kind in ("word", "character")
+                        ),
+                    ]
+                )
+                + f"\nheard: {heard['sentences']} sentences; {heard['left_out']} left out for an unknown word"
+            )
+        if diagnosis is not None:
+            tables.append(_diagnosis_text(diagnosis))
+        elif "attention" in self.missing:
+            tables.append(f"attention: not measured, {self.missing['attention']}")
+        return tables
+
+
+def error_rates(sentences: list[list[str]], heard: list[list[str]]) -> dict[str, float]:
+    """Errors over words, and over characters with the spaces between words, of what was heard."""
+    pairs = list(zip(sentences, heard, strict=True))
+    words = sum(word_errors(said, found) for said, found in pairs) / sum(map(len, sentences))
+    lines = [(" ".join(said), " ".join(found)) for said, found in pairs]
+    characters = sum(word_errors(said, found) for said, found in lines) / sum(len(said) for said, _ in lines)
+    return {"word": words, "character": characters}
+
+
+def _diagnosis_text(found: Diagnosis) -> str:
+    rows: list[tuple[str, ...]] = [
+        ("attention over hard sentences", "pieces"),
+        ("spoken", str(found.n_utterances)),
+        ("needed a second try", str(found.spoken_again)),
+        ("still faulty", str(found.faulty)),
+        ("  stop failures", str(found.stop_failures)),
+        ("  skips", str(found.skips)),
+        ("  repeats", str(found.repeats)),
+        ("  stood still", str(found.stuck)),
+        ("focus", f"{found.focus:.2f}"),
+        ("diagonality", f"{found.diagonality:.2f}"),
+    ]
+    faults = [f"  {one['text']!r}: {', '.join(one['problems'])}" for one in found.sentences[:10]]
+    return "\n".join([table(rows), *faults])

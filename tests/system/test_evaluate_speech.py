@@ -1,0 +1,75 @@
+"""`optophone evaluate speech` over tones: figures with their reasons, and never a 0 for what was not measured."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from optophone.cli.main import run
+from optophone.cli.speech_evaluation import error_rates
+from optophone.evaluation.hard_sentences import read_sentences
+from tiny_bundles import write_system, write_vocoder, write_voice
+from tiny_datasets import write_speech
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    (tmp_path / "data").mkdir()
+    write_speech(tmp_path / "data")
+    return str(tmp_path / "data")
+
+
+def test_a_voice_is_compared_and_diagnosed(data: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    sentences = tmp_path / "hard.txt"
+    sentences.write_text("# group\n\nno no no.\n1984!\n")
+    system = str(write_system(tmp_path / "system"))
+    options = ["--no-recognizer", "--sentences", str(sentences), "-q", "-o", str(tmp_path / "x.json")]
+    assert run(["evaluate", "speech", system, data, "--limit", "3", *options]) == 0
+    out = capfd.readouterr().out
+    assert "only of copies" in out
+    assert "recogniser: not measured, left out" in out
+    result = json.loads((tmp_path / "x.json").read_text())
+    assert result["kind"] == "speech"
+    assert result["data"]["rows"] == len(result["utterances"]) == 3
+    assert result["scores"]["mel_cepstral_distortion"] > 1
+    assert result["scores"]["stoi"] is result["recognizer"] is None
+    assert result["attention"]["n_utterances"] == 2
+    assert result["attention"]["stop_failures"] == result["attention"]["faulty"] == 0
+
+
+def test_a_voice_that_never_ends_is_counted(data: str, tmp_path: Path) -> None:
+    endless = str(write_voice(tmp_path / "endless", stops=False))
+    options = ["--no-recognizer", "-q", "-o", str(tmp_path / "x.json")]
+    assert run(["evaluate", "speech", endless, data, "--limit", "1", *options]) == 0
+    attention = json.loads((tmp_path / "x.json").read_text())["attention"]
+    assert attention["stop_failures"] == attention["spoken_again"] == attention["n_utterances"]
+    assert attention["n_utterances"] >= len(read_sentences())
+
+
+def test_a_vocoder_alone_is_copied_from(
+    data: str, tmp_path: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pystoi", None)
+    monkeypatch.setitem(sys.modules, "pesq", None)
+    vocoder = str(write_vocoder(tmp_path / "vocoder"))
+    options = ["--no-recognizer", "-q", "-o", str(tmp_path / "x.json")]
+    assert run(["evaluate", "speech", vocoder, data, *options]) == 0
+    out = capfd.readouterr().out
+    assert "pystoi is not installed: pip install 'optophone[eval]'" in out
+    result = json.loads((tmp_path / "x.json").read_text())
+    assert result["kind"] == "copy synthesis"
+    assert result["attention"] is None
+    assert result["scores"]["pesq"] is None
+    assert result["scores"]["duration_ratio"] == pytest.approx(1, abs=0.1)
+
+
+def test_errors_over_words_and_characters() -> None:
+    found = error_rates([["a", "dog"], ["runs"]], [["a", "dot"], ["runs"]])
+    assert found == {"word": pytest.approx(1 / 3), "character": pytest.approx(1 / 9)}
+
+
+def test_mistakes_are_one_line(tmp_path: Path, data: str, capfd: pytest.CaptureFixture) -> None:
+    vocoder = str(write_vocoder(tmp_path / "vocoder"))
+    assert run(["evaluate", "speech", vocoder, data, "--split", "none"]) == 2
+    assert capfd.readouterr().err.count("\n") == 1
