@@ -11,14 +11,20 @@ from PIL import Image
 
 from optophone.cli.main import run
 from optophone.core.bundle import open_bundle
-from optophone.core.configuration import to_mapping
+from optophone.core.configuration import from_mapping, to_mapping
+from optophone.core.mel import log_mel
 from optophone.core.vocabulary import build_words
 from optophone.data.manifest import write_dataset, write_manifest
+from optophone.data.voice_segments import sounding_rows
 from optophone.export.results import content_hash
 from optophone.models.captioners.build import DecoderConfig, build_captioner
 from optophone.models.encoders.residual_grid import ResidualGridConfig
+from optophone.models.vocoders.weight_norm import remove_weight_norm
+from optophone.runtime.load import load_vocoder
+from optophone.training.vocoding import VocoderExperiment, build_model
 from optophone.training.weights import save_weights
 from tiny_bundles import BRIGHT, DARK, picture, write_captioner
+from tiny_datasets import vocoder_experiment, write_speech
 from tiny_models import DECODERS, tiny_acoustic
 
 BRIGHT_CAPTIONS = [BRIGHT, "a dog runs over the green grass", "the dog runs on grass"]
@@ -155,6 +161,31 @@ def test_a_voice_is_exported_and_heard(tmp_path: Path, capfd: pytest.CaptureFixt
     assert found["scores"]["word_error_rate"] > 0.5  # it babbles
     assert found["scores"]["reference_word_error_rate"] < 0.5
     assert "cut off before their end: 2 of 2" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_vocoder_is_exported_and_sounds(precision: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    data, folder = tmp_path / "data", tmp_path / "run"
+    dataset = write_speech(data)
+    configuration = vocoder_experiment(data)
+    experiment = from_mapping(VocoderExperiment, configuration)
+    folder.mkdir()
+    model = build_model(experiment)
+    remove_weight_norm(model)
+    save_weights(model, folder / "vocoder.safetensors")
+    (folder / "configuration.yaml").write_text(yaml.safe_dump(configuration))
+    assert run(["export", str(folder), "-o", str(tmp_path / "out"), "--precision", precision]) == 0
+    bundle = open_bundle(tmp_path / "out")
+    assert (bundle.manifest.kind, bundle.manifest.cls) == ("vocoder", "waveglow")
+    assert bundle.manifest.mel == experiment.data.mel
+    assert bundle.manifest.configuration["sigma"] == experiment.speaking_sigma
+    assert bundle.manifest.configuration["training"]["steps"] == experiment.trainer.max_steps
+    assert bundle.manifest.configuration["export"]["difference_from_torch"] <= 1e-4
+    assert ("spectral_error" in bundle.manifest.configuration["export"]) == (precision == "int8")
+    assert f"Precision {precision}" in bundle.file("CARD.md").read_text()
+    wave, _ = dataset.wave(sounding_rows(dataset, "dev")[0])
+    mel = log_mel(wave, experiment.data.mel)
+    assert load_vocoder(bundle).wave(mel).std() > 0.01
 
 
 @pytest.mark.parametrize(

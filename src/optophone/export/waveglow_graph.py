@@ -7,6 +7,7 @@ graph; beyond both ends of the utterance there are zeros, as in the network.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +92,8 @@ class FlowGraph(nn.Module):
         kept = []
         for i, layer in enumerate(self.layers):
             assert isinstance(layer, LayerGraph)
-            zeros = rows.new_zeros((layer.reach * last, rows.shape[1]))
+            n_zeros: Any = layer.reach * last  # a tensor, so that the trace keeps it
+            zeros = rows.new_zeros((n_zeros, rows.shape[1]))
             window = torch.cat((states[1 + i], rows, zeros))
             n_settled = window.shape[0] - 2 * layer.reach
             kept.append(window[n_settled:])
