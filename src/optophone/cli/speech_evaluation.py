@@ -132,18 +132,21 @@ class SpeechEvaluation:
         if not copies:
             self.missing |= dict.fromkeys(_OF_COPIES, "only of copies: --copy-synthesis")
             return distances
+        rate = self.spec.sample_rate
         judges: dict[str, Callable[[np.ndarray, np.ndarray, int], float | None]] = {
             "stoi": intelligibility_of_copy,
             "pesq": quality_of_copy,
         }
+        found: dict[str, list[float | None]] = {name: [None] * len(pairs) for name in judges}
         for name, judge in judges.items():
             try:
-                found = [judge(first, second, self.spec.sample_rate) for first, second in pairs]
+                found[name] = [judge(first, second, rate) for first, second in pairs]
             except ModuleNotFoundError as error:
                 self.missing[name] = f"{error.name} is not installed: {_INSTALL}"
-                continue
-            distances = [replace(one, **{name: value}) for one, value in zip(distances, found, strict=True)]
-        return distances
+        return [
+            replace(one, stoi=stoi, pesq=pesq)
+            for one, stoi, pesq in zip(distances, found["stoi"], found["pesq"], strict=True)
+        ]
 
     def _listen(self, recordings: list[np.ndarray], spoken: list[np.ndarray]) -> dict[str, Any] | None:
         """Word and character error rates of what was made, and of the recordings, by one recogniser."""

@@ -14,6 +14,7 @@ from optophone.core.audio import (
     FORMATS,
     MEDIA_TYPES,
     AudioLimits,
+    WaveWriter,
     encode_wave,
     format_for,
     pcm16,
@@ -255,3 +256,34 @@ def test_a_device_is_written_to_not_replaced() -> None:
     assert Path("/dev/full").is_char_device()
     write_wave(os.devnull, _tone(), 22050, format="wav")
     assert not Path(os.devnull).is_file()
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "mp3", "raw"])
+def test_a_wave_written_in_pieces_is_the_whole(tmp_path: Path, kind: str) -> None:
+    wave = 0.5 * np.sin(np.arange(50_000) * 0.05).astype(np.float32)
+    path = tmp_path / f"x.{kind}"
+    with WaveWriter(path, 22050, kind) as writer:
+        for start in range(0, len(wave), 7777):
+            writer.write(wave[start : start + 7777])
+            assert not path.exists()
+    assert writer.n_samples == len(wave)
+    if kind == "raw":
+        assert path.read_bytes() == pcm16(wave)
+    else:
+        read, rate = soundfile.read(path)
+        assert rate == 22050
+        np.testing.assert_allclose(read[: len(wave)], wave, atol=0.02)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_wave_that_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), WaveWriter(tmp_path / "x.wav", 22050) as writer:  # noqa: PT012
+        writer.write(np.zeros(100, np.float32))
+        raise KeyboardInterrupt
+    with WaveWriter(tmp_path / "empty.flac", 22050):
+        pass
+    with pytest.raises(AudioError, match="NaN"), WaveWriter(tmp_path / "x.mp3", 22050) as writer:
+        writer.write(np.full(9, np.nan, np.float32))
+    with pytest.raises(AudioError, match="cannot be written"):
+        WaveWriter(tmp_path / "no" / "x.wav", 22050)
+    assert not list(tmp_path.iterdir())

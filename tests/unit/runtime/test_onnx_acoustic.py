@@ -8,7 +8,7 @@ import pytest
 
 from optophone.core.bundle import open_bundle
 from optophone.core.errors import ConfigurationError, TextError
-from optophone.runtime.onnx_acoustic import CutOffWarning, OnnxAcoustic, OnnxAcousticConfig
+from optophone.runtime.onnx_acoustic import CutOffWarning, MisreadWarning, OnnxAcoustic, OnnxAcousticConfig
 from tiny_bundles import REDUCTION, STEPS_PER_SYMBOL, write_voice
 
 
@@ -102,3 +102,43 @@ def test_a_missing_option_is_named(tmp_path: Path) -> None:
     folder = write_voice(tmp_path / "voice", stop_threshold="half")
     with pytest.raises(ConfigurationError, match="stop_threshold"):
         OnnxAcoustic(open_bundle(folder))
+
+
+def test_the_text_being_over_ends_what_the_gate_does_not(tmp_path: Path) -> None:
+    endless = OnnxAcoustic(open_bundle(write_voice(tmp_path / "e", stops=False, max_frames_per_symbol=0, tries=1)))
+    ids = ids_of(endless, "a dog")
+    with pytest.warns(CutOffWarning):
+        spoken = endless.mel(ids)
+    said = STEPS_PER_SYMBOL * len(ids) * REDUCTION
+    tail = endless.config.max_tail_s * endless.mel_spec.sample_rate / endless.mel_spec.hop_length
+    assert said < spoken.mel.shape[1] < said + 1.1 * tail
+    assert spoken.problems == ("did not find its end",)
+
+
+def test_a_faulty_text_is_spoken_again_with_another_seed(voice: OnnxAcoustic, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = ids_of(voice, "a dog runs on the grass")
+    sound = voice.mel(ids)
+    assert sound.n_tries == 1
+    run, alignment = voice.step_graph.run, voice.output_index["alignment"]
+    steps: list[int] = []
+
+    def stumbling(feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        values = run(feeds)
+        steps.append(1)
+        if len(steps) < n_faulty:
+            values[alignment] = np.full_like(values[alignment], 1 / len(ids))
+        return values
+
+    monkeypatch.setattr(voice.step_graph, "run", stumbling)
+    n_faulty = STEPS_PER_SYMBOL * len(ids)
+    again = voice.mel(ids)
+    assert (again.n_tries, again.problems) == (2, ())
+    assert np.abs(again.mel - sound.mel).max() > 1e-3
+    steps.clear()
+    np.testing.assert_array_equal(voice.mel(ids).mel, again.mel)
+    steps.clear()
+    n_faulty = 10**9
+    with pytest.warns(MisreadWarning, match="lost its place"):
+        assert voice.mel(ids).problems == ("lost its place in the text",)
+    with pytest.warns(MisreadWarning):
+        list(voice.stream(ids))
