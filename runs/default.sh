@@ -15,19 +15,25 @@ RESULTS=docs/results
 optophone prepare tiny-imagenet "$SHARED/data/tiny-imagenet" data/tiny-imagenet
 optophone prepare flickr8k "$SHARED/data/flickr8k" data/flickr8k
 optophone prepare spoken-captions data/flickr8k data/spoken-captions
+optophone prepare non-photographs data/non-photographs
 
 optophone train configs/encoder/tiny-imagenet.yaml
 optophone train configs/captioner/flickr8k-transformer.yaml
+optophone train configs/captioner/flickr8k-transformer-self-critical.yaml
+optophone train configs/photograph/default.yaml
 optophone train configs/acoustic/spoken-captions.yaml
 
-optophone export work/captioner-transformer -o work/bundles/captioner
+optophone export work/captioner-transformer-self-critical --photograph work/photograph/photograph.npz \
+    -o work/bundles/captioner
 optophone export work/acoustic-spoken-captions -o work/bundles/voice
 optophone evaluate captions work/bundles/captioner data/flickr8k --calibrate -o "$RESULTS/default-captions.json"
 optophone evaluate captions work/bundles/captioner data/flickr8k --shuffled -o "$RESULTS/default-captions-shuffled.json"
 optophone evaluate voice work/bundles/voice data/flickr8k --limit 200 -o "$RESULTS/default-voice.json"
+optophone evaluate doubt work/bundles/captioner data/flickr8k -o "$RESULTS/default-doubt.json" --figures "$RESULTS/figures"
 optophone export work/bundles/captioner work/bundles/voice -o "$BUNDLES/default" \
     --metrics "$RESULTS/default-captions.json" --metrics "$RESULTS/default-captions-shuffled.json" \
-    --metrics "$RESULTS/default-voice.json" --confidence "$RESULTS/default-captions.json"
+    --metrics "$RESULTS/default-voice.json" --metrics "$RESULTS/default-doubt.json" \
+    --confidence "$RESULTS/default-captions.json"
 
 python benchmarks/main_job.py -o "$RESULTS/default-speed.json"
 python runs/results.py
