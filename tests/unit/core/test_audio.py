@@ -272,7 +272,7 @@ def test_a_wave_written_in_pieces_is_the_whole(tmp_path: Path, kind: str) -> Non
     else:
         read, rate = soundfile.read(path)
         assert rate == 22050
-        np.testing.assert_allclose(read[: len(wave)], wave, atol=0.02)
+        np.testing.assert_allclose(read[: len(wave)], wave, atol=0.05)  # as lossy kinds have it
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
