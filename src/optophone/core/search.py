@@ -176,10 +176,10 @@ def search(
         live = [partial for tracker in active for partial in tracker.live]
         ids = np.array([partial.ids[-1] if partial.ids else start for partial in live], dtype=np.int64)
         log_probs, attention, state = step(ids, state)
-        log_probs = np.array(log_probs, dtype=np.float32)  # a copy: filters write into it
+        log_probs = np.array(log_probs, np.float32, copy=True if filters else None)  # filters write into it
         assert log_probs.ndim == 2, log_probs.shape
         assert len(log_probs) == len(live), log_probs.shape
-        assert not np.isnan(log_probs).any(), "the model's log-probabilities are not numbers"
+        assert not np.isnan(log_probs.max()), "the model's log-probabilities are not numbers"
         for rule_out in filters:
             rule_out(log_probs, [partial.ids for partial in live])
         index, same_layout = _advance(active, log_probs, attention)

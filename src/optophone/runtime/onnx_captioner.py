@@ -17,10 +17,21 @@ from optophone.core.search import Hypothesis, SearchConfig
 from optophone.core.search import search as search_captions
 from optophone.runtime.session import Graph, SessionConfig, numbered
 
+_LARGE_STEP = 32 * 1024 * 1024  # bytes of the graph
+
 
 def confidence_of(hypothesis: Hypothesis, config: ConfidenceConfig | None) -> float:
     """0..1 for a hypothesis: see `confidence_of_scores`."""
     return confidence_of_scores(hypothesis.token_log_probs, config)
+
+
+def step_threads(n_bytes: int, threads: int) -> int:
+    """How many of `threads` a step graph of this size gains from.
+
+    A small step is done before its work is handed out; one that reads tens of megabytes of weights waits for memory,
+    and two cores fetch faster than one.
+    """
+    return threads if n_bytes >= _LARGE_STEP else 1
 
 
 class OnnxCaptioner:
@@ -31,7 +42,7 @@ class OnnxCaptioner:
             configuration these keys are read: `search` (a `SearchConfig`), `confidence` (a `ConfidenceConfig`), and
             `regions` (a `RegionSpec`) where the manifest has no picture specification: its encoder graph then takes
             `regions` (B, R, D) and `regions_mask` (B, R) instead of `picture` (B, 3, H, W).
-        threads: for the encoder; the step graph takes one.
+        threads: for the encoder, and for a large step graph (`step_threads`).
 
     Raises:
         BundleError: a graph, the vocabulary or what it takes is missing or not as documented.
@@ -51,7 +62,8 @@ class OnnxCaptioner:
         self.search = _optional(SearchConfig, configuration, "search", bundle) or SearchConfig()
         self.confidence = _optional(ConfidenceConfig, configuration, "confidence", bundle)
         self.encoder = Graph(bundle.file("encoder.onnx"), SessionConfig(threads=threads))
-        self.step_graph = Graph(bundle.file("step.onnx"), SessionConfig(threads=1))
+        step = bundle.file("step.onnx")
+        self.step_graph = Graph(step, SessionConfig(threads=step_threads(step.stat().st_size, threads)))
         self._check_graphs()
 
     def _check_graphs(self) -> None:

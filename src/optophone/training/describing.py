@@ -11,7 +11,7 @@ from optophone.core.search import Hypothesis, SearchConfig, search
 from optophone.core.vocabulary import Vocabulary
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def describe(
     decoder: nn.Module,
     regions: Tensor,

@@ -161,7 +161,7 @@ class XLan(nn.Module):
 
         It costs V · 4 D values of memory (155 MB in the published size) and spares each step a seventh of the weights
         it would read, which is what decoding a few pictures at a time waits for. Going back to training, or loading
-        weights, forgets the table.
+        weights, forgets the table; where gradients are wanted it is not read.
         """
         assert not self.training, "weights in training change"
         self.symbol_table = None
@@ -247,7 +247,7 @@ class XLan(nn.Module):
 
     def _symbol_gates(self, ids: Tensor) -> Tensor:
         """What symbols (...) give to the gates of the LSTM, (..., 4 D)."""
-        if self.symbol_table is not None:
+        if self.symbol_table is not None and not torch.is_grad_enabled():
             return self.symbol_table[ids]
         symbols = F.celu(self.embedding(ids), self.config.alpha)
         return self.gates_from_symbol(self.embedding_dropout(symbols))

@@ -92,6 +92,13 @@ def test_the_table_is_forgotten_when_weights_change(model, how: str):
     assert model.symbol_table is None
 
 
+def test_the_table_keeps_no_gradient_from_the_symbols(model, regions):
+    """Self-critical training wants gradients in evaluation mode."""
+    model.tabulate_symbols()
+    model(regions, None, torch.ones(2, 3, dtype=torch.long)).logits.sum().backward()
+    assert float(model.embedding.weight.grad.abs().sum()) > 0
+
+
 def test_the_state_stays_exact_in_brain_float_training(model, regions):
     with torch.autocast("cpu", torch.bfloat16):
         memory, state = model.begin(regions, None)
