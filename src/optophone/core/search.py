@@ -304,6 +304,28 @@ def length_divisor(n_symbols: int, config: SearchConfig) -> float:
     return base**config.length_penalty
 
 
+def best_sums(scores: np.ndarray, sums: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest of `scores` (rows, V) + `sums` (rows, 1), best first; of equal ones the earlier row and lower id.
+
+    A first glance at the highest of every strip of symbols says how large a sum must be, and few are; so most scores
+    are only ever compared with one number.
+
+    Returns:
+        (n,) places in the flattened sums, and the sums; fewer where there are fewer.
+    """
+    n_rows, n_symbols = scores.shape
+    n = min(n, scores.size)
+    width = max(1, min(512, scores.size // (4 * n), n_symbols))
+    n_strips = n_symbols // width
+    strips = scores[:, : n_strips * width].reshape(n_rows, n_strips, width).max(axis=2) + sums
+    lowest = np.partition(strips.ravel(), strips.size - n)[strips.size - n] - sums
+    lowest -= 1e-6 * (1 + np.abs(lowest)) if np.isfinite(lowest).all() else 0  # sums are rounded
+    places = np.flatnonzero(scores >= lowest.astype(scores.dtype))
+    totals = scores.ravel()[places] + sums[places // n_symbols, 0]
+    order = np.argsort(-totals, kind="stable")[:n]
+    return places[order], totals[order]
+
+
 class _Beam:
     """Beam search for one picture.
 
@@ -360,15 +382,11 @@ class _Beam:
         self, log_probs: np.ndarray, attention: np.ndarray | None, avoided: np.ndarray | None
     ) -> list[tuple[int, _Partial]]:
         """The likeliest (row, sequence with one more symbol), best first: enough for beam_size without the end."""
-        totals = log_probs + np.array([[partial.log_prob] for partial in self.live])
-        if avoided is not None:
-            totals = totals - avoided
-        n_wanted = min(totals.size, self._config.beam_size + len(self.live))  # at most one end per row
-        flat = totals.ravel()
-        best = np.sort(np.argpartition(flat, flat.size - n_wanted)[flat.size - n_wanted :])
-        best = best[np.argsort(-flat[best], kind="stable")]  # equal sums: the earlier row and the lower id first
+        sums = np.array([[partial.log_prob] for partial in self.live])
+        scores = log_probs if avoided is None else log_probs - avoided
+        best, totals = best_sums(scores, sums, self._config.beam_size + len(self.live))  # at most one end per row
         extensions = []
-        for i in best[np.isfinite(flat[best])]:
+        for i in best[np.isfinite(totals)]:
             row, symbol = divmod(int(i), log_probs.shape[1])
             looked = None if attention is None else attention[row]
             extended = self.live[row].extend(symbol, float(log_probs[row, symbol]), looked, self._end)

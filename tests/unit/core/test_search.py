@@ -11,6 +11,7 @@ from optophone.core.errors import ConfigurationError
 from optophone.core.search import (
     Hypothesis,
     SearchConfig,
+    best_sums,
     draw,
     length_divisor,
     sampling_probabilities,
@@ -441,3 +442,18 @@ def test_no_pictures_no_steps():
 def test_options_without_meaning_are_refused(options, named):
     with pytest.raises(ConfigurationError, match=named):
         SearchConfig(**options)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n_rows", "n_symbols", "n"), [(1, 1, 3), (2, 7, 14), (3, 40, 6), (1, 2000, 5), (5, 9488, 10)])
+def test_the_best_sums_are_those_of_sorting_all(n_rows: int, n_symbols: int, n: int, dtype: type):
+    generator = np.random.default_rng(n_symbols)
+    sums = np.round(4 * generator.normal(size=(n_rows, 1))) - 20.3
+    for ruled_out in (0.0, 0.5, 0.999, 1.0):
+        scores = np.round(3 * generator.normal(size=(n_rows, n_symbols))).astype(dtype)  # many are equal
+        scores[generator.random(scores.shape) < ruled_out] = -np.inf
+        places, totals = best_sums(scores, sums, n)
+        everything = (scores + sums).ravel()
+        expected = np.argsort(-everything, kind="stable")[:n]
+        assert places.tolist() == expected.tolist()
+        assert totals.tolist() == everything[expected].tolist()

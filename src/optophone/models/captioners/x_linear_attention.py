@@ -126,7 +126,7 @@ class XLinearAttention(nn.Module):
             (B, H, Q, R, mid), and the factor that makes up for what dropout took away, for the caller to multiply
             something smaller with.
         """
-        pairs = keys.unsqueeze(2) * queries.transpose(1, 2).unsqueeze(3)
+        pairs = keys.unsqueeze(2) * queries.transpose(1, 2).contiguous().unsqueeze(3)  # comes out contiguous too
         if not self.training or self.config.mid_dropout == 0:
             return self.compare(pairs).relu(), 1.0
         products = self.compare(pairs.flatten(0, 3))
