@@ -77,12 +77,34 @@ def family_table(members: dict[str, list[dict[str, Any]]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(cells) + " |" for cells in rows])
 
 
+def speed_table(measured: dict[str, Any]) -> str:
+    """X-LAN in full size beside a plain reading of the original: `benchmarks/captioning.py`."""
+    machine = measured["machine"]
+    where = f"{machine['processor']}, {machine['threads']} threads"
+    lines = [f"X-LAN, 75 million parameters, {measured['regions']} regions, {where},"]
+    lines += ["ms (times as fast as the plain reading):", "", "| | side | ms | faster |", "|---|---|---|---|"]
+    for case in measured["describing"]:
+        what = f"beam {case['beam_size']}, pictures at a time: {case['pictures']}"
+        lines += speed_rows(what, case["sides"])
+    return "\n".join(lines + speed_rows("cross-entropy training step", measured["training"]["sides"]))
+
+
+def speed_rows(what: str, sides: dict[str, dict[str, Any]]) -> list[str]:
+    """A line for each side."""
+    plain = sides["plain"]["median_ms"]
+    return [
+        f"| {what} | {name} | {side['median_ms']:.0f} | {plain / side['median_ms']:.2f} |"
+        for name, side in sides.items()
+    ]
+
+
 def main() -> None:
-    """Put the table between the marks of the page."""
+    """Put the tables between the marks of the page."""
+    speed = speed_table(json.loads((ROOT / "docs/results/captioning-speed.json").read_text(encoding="utf-8")))
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    PAGE.write_text(f"{before}{MARKS[0]}\n{family_table(load())}\n{MARKS[1]}{after}", encoding="utf-8")
+    PAGE.write_text(f"{before}{MARKS[0]}\n{family_table(load())}\n\n{speed}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
