@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optophone.checkpoints.keys import check_keys, listed
 from optophone.checkpoints.resnet import load_resnet
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.models.encoders.resnet import ResNet, ResNetConfig
@@ -130,7 +131,7 @@ def _halves(state_dict: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str,
         return flat, None
     stray = sorted(name for name in flat if not name.startswith((AUDIO, PICTURE)))
     if stray:
-        raise BundleError(f"{WHAT} checkpoint: unexpected {_first(stray)} beside audio_model and image_model.")
+        raise BundleError(f"{WHAT} checkpoint: unexpected {listed(stray)} beside audio_model and image_model.")
 
     def part(prefix: str) -> dict[str, Tensor]:
         names = {name: name.removeprefix(prefix).removeprefix("module.") for name in flat if name.startswith(prefix)}
@@ -143,7 +144,7 @@ def _load_encoder(picture: Mapping[str, Tensor]) -> ResNet:
     """The image model without its last convolution."""
     missing = [name for name in EMBEDDER if name not in picture]
     if missing:
-        raise BundleError(f"{WHAT} checkpoint: missing {_first([PICTURE + name for name in missing])}.")
+        raise BundleError(f"{WHAT} checkpoint: missing {listed([PICTURE + name for name in missing])}.")
     try:
         return load_resnet({name: tensor for name, tensor in picture.items() if name not in EMBEDDER})
     except BundleError as error:
@@ -152,22 +153,12 @@ def _load_encoder(picture: Mapping[str, Tensor]) -> ResNet:
 
 def _check(weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse keys and shapes other than `shapes`, by name."""
-    missing, unexpected = sorted(set(shapes) - set(weights)), sorted(set(weights) - set(shapes))
-    if missing or unexpected:
-        parts = [f"missing {_first(missing)}"] if missing else []
-        parts += [f"unexpected {_first(unexpected)}"] if unexpected else []
-        raise BundleError(f"{WHAT} checkpoint: {'; '.join(parts)}.")
+    check_keys(WHAT, weights, sorted(shapes))
     for name, shape in shapes.items():
         # A scalar counter is as good as an array of one.
         found = tuple(weights[name].shape)
         if found != tuple(shape) and not (tuple(shape) == () and found == (1,)):
             raise BundleError(f"{WHAT} checkpoint: {name} is {found}, the other tensors need {tuple(shape)}.")
-
-
-def _first(names: list[str]) -> str:
-    """All of a few names; of many, the first and how many more: a one-line message stays one."""
-    rest = len(names) - 8
-    return ", ".join(names[:8]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _configuration(weights: Mapping[str, Tensor], options: Mapping[str, Any]) -> ResDAVEnetConfig:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optophone.checkpoints.keys import check_keys
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.models.encoders.resnet import DEPTHS, Depth, ResNet, ResNetConfig
 
@@ -31,7 +32,8 @@ def load_resnet(state_dict: Mapping[str, Tensor], config: Mapping[str, Any] | No
     weights = {name: tensor for name, tensor in weights.items() if name not in CLASSIFIER}
     model = ResNet(_configuration(weights, config or {}))
     ours = model.state_dict()
-    _check_keys(weights, set(ours))
+    counters = {name for name in ours if name.endswith(COUNTER)}
+    check_keys(WHAT, weights, sorted(set(ours) - counters), counters)
     for name, tensor in weights.items():
         if tensor.shape != ours[name].shape:
             found, wanted = tuple(tensor.shape), tuple(ours[name].shape)
@@ -43,21 +45,6 @@ def load_resnet(state_dict: Mapping[str, Tensor], config: Mapping[str, Any] | No
 def resnet_state_dict(model: ResNet) -> dict[str, Tensor]:
     """Our encoder under torchvision's names; a classifier for it is to be trained."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-def _check_keys(weights: Mapping[str, Tensor], expected: set[str]) -> None:
-    needed = {name for name in expected if not name.endswith(COUNTER)}
-    missing, unexpected = sorted(needed - set(weights)), sorted(set(weights) - expected)
-    if missing or unexpected:
-        parts = [f"missing {_first(missing)}"] if missing else []
-        parts += [f"unexpected {_first(unexpected)}"] if unexpected else []
-        raise BundleError(f"{WHAT} checkpoint: {'; '.join(parts)}.")
-
-
-def _first(names: list[str]) -> str:
-    """All of a few names; of many, the first and how many more: a one-line message stays one."""
-    rest = len(names) - 8
-    return ", ".join(names[:8]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _configuration(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> ResNetConfig:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optophone.checkpoints.keys import check_keys
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.models.captioners.show_attend_tell import ShowAttendTell, ShowAttendTellConfig
 
@@ -59,11 +60,7 @@ def load_sat(state_dict: Mapping[str, Tensor], config: Mapping[str, Any] | None 
     """
     weights = {name.removeprefix("module."): torch.as_tensor(tensor) for name, tensor in state_dict.items()}
     names = _shapes(ShowAttendTellConfig(n_symbols=1))
-    missing, unexpected = [name for name in names if name not in weights], sorted(set(weights) - set(names))
-    if missing or unexpected:
-        parts = [f"missing {', '.join(missing)}"] if missing else []
-        parts += [f"unexpected {', '.join(unexpected)}"] if unexpected else []
-        raise BundleError(f"{WHAT} checkpoint: {'; '.join(parts)}.")
+    check_keys(WHAT, weights, names)
     model = ShowAttendTell(_configuration(weights, config or {}))
     for name, shape in _shapes(model.config).items():
         if weights[name].shape != shape:

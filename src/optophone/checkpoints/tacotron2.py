@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optophone.checkpoints.keys import check_keys
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.models.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 
@@ -74,7 +75,7 @@ def load_tacotron2(state_dict: Mapping[str, Tensor], config: Mapping[str, Any] |
     model = Tacotron2(_configuration(weights, config or {}))
     ours = model.state_dict()
     names = {name: original_name(name) for name in ours}
-    _check_keys(weights, set(names.values()))
+    check_keys(WHAT, weights, sorted(set(names.values())))
     for name, original in names.items():
         if weights[original].shape != ours[name].shape:
             found, wanted = tuple(weights[original].shape), tuple(ours[name].shape)
@@ -104,14 +105,6 @@ def original_name(name: str) -> str:
         if match:
             return match.expand(original)
     raise AssertionError(f"no rule for {name}")
-
-
-def _check_keys(weights: Mapping[str, Tensor], expected: set[str]) -> None:
-    missing, unexpected = sorted(expected - set(weights)), sorted(set(weights) - expected)
-    if missing or unexpected:
-        parts = [f"missing {', '.join(missing)}"] if missing else []
-        parts += [f"unexpected {', '.join(unexpected)}"] if unexpected else []
-        raise BundleError(f"{WHAT} checkpoint: {'; '.join(parts)}.")
 
 
 def _configuration(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> Tacotron2Config:

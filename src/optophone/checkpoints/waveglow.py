@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optophone.checkpoints.keys import check_keys
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.models.vocoders.waveglow import WaveGlow, WaveGlowConfig
 
@@ -62,7 +63,7 @@ def load_waveglow(state_dict: Mapping[str, Tensor], config: Mapping[str, Any] | 
     model = WaveGlow(_configuration(weights, config or {}))
     ours = model.state_dict()
     names = {name: original_name(name) for name in ours}
-    _check_keys(weights, set(names.values()))
+    check_keys(WHAT, weights, sorted(set(names.values())))
     for name, original in names.items():
         if weights[original].shape != ours[name].shape:
             found, wanted = tuple(weights[original].shape), tuple(ours[name].shape)
@@ -162,14 +163,6 @@ def _concatenate(name: str, tensors: list[Tensor]) -> Tensor:
     if len({tensor.shape[1:] for tensor in tensors}) > 1:
         raise BundleError(f"{WHAT} checkpoint: {name} does not fit the layers beside it.")
     return torch.cat(tensors)
-
-
-def _check_keys(weights: Mapping[str, Tensor], expected: set[str]) -> None:
-    missing, unexpected = sorted(expected - set(weights)), sorted(set(weights) - expected)
-    if missing or unexpected:
-        parts = [f"missing {', '.join(missing)}"] if missing else []
-        parts += [f"unexpected {', '.join(unexpected)}"] if unexpected else []
-        raise BundleError(f"{WHAT} checkpoint: {'; '.join(parts)}.")
 
 
 def _configuration(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> WaveGlowConfig:
