@@ -87,12 +87,14 @@ def step_captioner(experiment: CaptioningExperiment) -> Built:
 
 def step_acoustic(experiment: SynthesisExperiment) -> Built:
     vocabulary = build_speech_vocabulary()
-    model = synthesis.build_model(experiment, vocabulary)
+    n_speakers = 2 if experiment.data.speakers else 0
+    model = synthesis.build_model(experiment, vocabulary, n_speakers)
     batch = SpeechBatch(
         torch.tensor([vocabulary.encode("a dog."), [*vocabulary.encode("dogs."), vocabulary.pad]]),
         torch.tensor([6, 5]),
         torch.randn(2, experiment.data.mel.n_mels, 13),
         torch.tensor([13, 9]),
+        torch.tensor([1, 0]) if n_speakers else None,
     )
     objective = SynthesisObjective(experiment.loss, experiment.data.mel, vocabulary)
     return model, objective.training_loss(model, batch, 0)[0]

@@ -5,6 +5,7 @@ lives in memory only: the batches of pass p over the data are planned from (seed
 drawn from (seed, step). Any step can be recomputed from the checkpoint before it.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from torch.utils.data import Sampler
 from optophone.core.errors import ConfigurationError
 
 Plan = Callable[[int], list[list[int]]]
+
+MIXED_STEPS = 1000  # a mixture's shares are kept exactly in every so many steps
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,48 @@ def length_plan(lengths: Sequence[int], frames_per_batch: int, max_batch: int, s
     return plan
 
 
+def mixed_plan(plans: Sequence[Plan], sizes: Sequence[int], shares: Sequence[float], seed: int) -> Plan:
+    """Batches of several data sets in turn, each batch from one of them, in random order.
+
+    Each data set has its share of every `MIXED_STEPS` batches, rounded to whole batches; the first takes the rest. So
+    how far a data set has come at any step follows from the step.
+
+    Args:
+        plans: of each data set by itself.
+        sizes: items of each; item i of the second data set is sizes[0] + i, and so on.
+        shares: of the batches, adding up to 1.
+        seed: of the run.
+    """
+    assert len(plans) == len(sizes) == len(shares)
+    counts = [round(share * MIXED_STEPS) for share in shares]
+    counts[0] += MIXED_STEPS - sum(counts)
+    first = np.cumsum([0, *sizes[:-1]]).tolist()
+    turns = np.repeat(np.arange(len(plans)), counts)
+
+    @functools.cache
+    def plan(epoch: int) -> list[list[int]]:
+        batches = [batches_from(one, epoch * count) for one, count in zip(plans, counts, strict=True)]
+        order = np.random.default_rng((seed, 2, epoch)).permutation(turns)
+        return [[first[turn] + index for index in next(batches[turn])] for turn in order.tolist()]
+
+    return plan
+
+
+def batches_from(plan: Plan, step: int) -> Iterator[list[int]]:
+    """The batches of `plan` from `step` of the run on, without end; passes may differ in their number of batches."""
+    epoch = 0
+    batches = plan(epoch)
+    while step >= len(batches):
+        step -= len(batches)
+        epoch += 1
+        batches = plan(epoch)
+    while True:
+        yield from batches[step:]
+        step = 0
+        epoch += 1
+        batches = plan(epoch)
+
+
 class SegmentSampler(Sampler[StepItems]):
     """Yields the steps of one segment of the run; a segment is what the trainer counts as an epoch.
 
@@ -107,20 +152,6 @@ class SegmentSampler(Sampler[StepItems]):
 
     def __iter__(self) -> Iterator[StepItems]:
         first = self.segment * self.segment_steps
-        batches = self._batches_from(first)
+        batches = batches_from(self.plan, first)
         for step in range(first, first + len(self)):
             yield StepItems(self.seed, step, next(batches))
-
-    def _batches_from(self, step: int) -> Iterator[list[int]]:
-        """Batches from `step` of the run on; passes may differ in their number of batches."""
-        epoch = 0
-        batches = self.plan(epoch)
-        while step >= len(batches):
-            step -= len(batches)
-            epoch += 1
-            batches = self.plan(epoch)
-        while True:
-            yield from batches[step:]
-            step = 0
-            epoch += 1
-            batches = self.plan(epoch)

@@ -1,5 +1,7 @@
 """Training of acoustic models: symbols → mel."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,23 +14,27 @@ from torch.utils.data import DataLoader
 from optophone.core.griffin_lim import GriffinLim
 from optophone.core.mel import MelSpec
 from optophone.core.vocabulary import Vocabulary
-from optophone.data.manifest import read_dataset
+from optophone.data.manifest import read_dataset, write_atomically
 from optophone.data.speech import (
+    JoinedUtterances,
     SpeechBatch,
     SpeechConfig,
     Utterances,
     build_speech_vocabulary,
     frame_counts,
+    speaker_names,
     spoken_rows,
 )
-from optophone.data.steps import length_plan
+from optophone.data.steps import Plan, length_plan, mixed_plan
+from optophone.models.acoustic.speaker_growth import grow_speakers
 from optophone.models.acoustic.tacotron2 import AcousticUtterance, Tacotron2, Tacotron2Config
 from optophone.training.acoustic_loss import AcousticLoss, AcousticLossConfig
 from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
 from optophone.training.optimization import OptimizerConfig
-from optophone.training.weights import load_weights, save_weights
+from optophone.training.weights import put_weights, read_weights, save_weights
 
 WEIGHTS = "acoustic.safetensors"
+SPEAKERS = "speakers.json"
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,9 @@ class SynthesisExperiment:
     """A whole configuration of kind "acoustic".
 
     Args:
-        model: its `n_symbols` and `n_mels` are filled in from the vocabulary and the mel.
-        weights: safetensors of an acoustic model to start from.
+        model: its `n_symbols`, `n_mels` and `n_speakers` are filled in from the vocabulary, the mel and the data.
+        weights: safetensors of an acoustic model to start from; a model of several voices may start from one of a
+            single voice.
     """
 
     kind: Literal["acoustic"]
@@ -61,16 +68,16 @@ class SynthesisObjective:
 
     def training_loss(self, model: Any, batch: SpeechBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Mel distance, stop and guided attention of one batch."""
-        output = model(batch.ids, batch.id_lengths, batch.mel, batch.mel_lengths)
+        output = model(*batch)
         losses = self.loss(output, batch.mel, batch.mel_lengths, batch.id_lengths)
         terms = {name: value for name, value in losses._asdict().items() if name != "total"}
         return losses.total, {"loss": losses.total, **terms}
 
     def validate(self, model: Any, batch: SpeechBatch) -> None:
         """Teacher-forced loss, and free-running speech against the truth."""
-        output = model(batch.ids, batch.id_lengths, batch.mel, batch.mel_lengths)
+        output = model(*batch)
         losses = self.loss(output, batch.mel, batch.mel_lengths, batch.id_lengths)
-        spoken = model.infer(batch.ids, batch.id_lengths)
+        spoken = model.infer(batch.ids, batch.id_lengths, batch.speakers)
         ratio = spoken.mel_lengths.float() / batch.mel_lengths
         self.found.append(
             {
@@ -123,29 +130,49 @@ def dev_batches(utterances: Utterances, limit: int) -> list[SpeechBatch]:
     return [utterances.batch(range(first, min(first + 16, n))) for first in range(0, n, 16)]
 
 
-def build_model(experiment: SynthesisExperiment, vocabulary: Vocabulary) -> Tacotron2:
-    """The acoustic model with the weights it starts from."""
+def build_model(experiment: SynthesisExperiment, vocabulary: Vocabulary, n_speakers: int = 0) -> Tacotron2:
+    """The acoustic model with the weights it starts from; 0 speakers is one voice."""
     torch.manual_seed(experiment.trainer.seed)
-    sizes = replace(experiment.model, n_symbols=len(vocabulary), n_mels=experiment.data.mel.n_mels)
-    model = Tacotron2(sizes)
+    n_mels = experiment.data.mel.n_mels
+    model = Tacotron2(replace(experiment.model, n_symbols=len(vocabulary), n_mels=n_mels, n_speakers=n_speakers))
     if experiment.weights:
-        load_weights(model, experiment.weights)
+        put_weights(model, grow_speakers(read_weights(experiment.weights), model), experiment.weights)
     return model
 
 
+def training_plan(train: JoinedUtterances, config: SpeechConfig, seed: int) -> Plan:
+    """Batches by length, of each data set its share."""
+    plans = [
+        length_plan(frame_counts(part.rows, config.mel), config.frames_per_batch, config.max_batch, seed)
+        for part in train.parts
+    ]
+    return plans[0] if len(plans) == 1 else mixed_plan(plans, list(map(len, train.parts)), config.shares, seed)
+
+
+def read_speech(config: SpeechConfig, vocabulary: Vocabulary) -> tuple[JoinedUtterances, Utterances, Sequence[str]]:
+    """What is learned, what is validated on, and the voices by number (none where they are not told apart)."""
+    datasets = [read_dataset(folder) for folder in config.folders]
+    corpora = [(dataset, spoken_rows(dataset, "train", config)) for dataset in datasets]
+    speakers = speaker_names(corpora) if config.speakers else ()
+    train = [Utterances(dataset, rows, vocabulary, config.mel, speakers) for dataset, rows in corpora]
+    dev = Utterances(datasets[0], spoken_rows(datasets[0], "dev", config), vocabulary, config.mel, speakers)
+    return JoinedUtterances(train), dev, speakers
+
+
 def run_synthesis(experiment: SynthesisExperiment, folder: Path) -> None:
-    """Train the acoustic model; writes `vocabulary.json` and `acoustic.safetensors` into `folder`."""
+    """Train the acoustic model.
+
+    Writes `vocabulary.json`, `acoustic.safetensors` and, where voices are told apart, `speakers.json` (their names by
+    number) into `folder`.
+    """
     config = experiment.data
-    dataset = read_dataset(config.folder)
     vocabulary = build_speech_vocabulary()
+    train, dev, speakers = read_speech(config, vocabulary)
     vocabulary.save(folder / "vocabulary.json")
-    train, dev = (
-        Utterances(dataset, spoken_rows(dataset, split, config), vocabulary, config.mel) for split in ("train", "dev")
-    )
-    model = build_model(experiment, vocabulary)
-    plan = length_plan(
-        frame_counts(train.rows, config.mel), config.frames_per_batch, config.max_batch, experiment.trainer.seed
-    )
+    if speakers:
+        write_atomically(folder / SPEAKERS, (json.dumps(speakers, ensure_ascii=False, indent=2) + "\n").encode())
+    model = build_model(experiment, vocabulary, len(speakers))
+    plan = training_plan(train, config, experiment.trainer.seed)
     objective = SynthesisObjective(experiment.loss, config.mel, vocabulary)
     training = Training(model, objective, experiment.optimizer, experiment.trainer)
     loader: DataLoader = DataLoader(dev_batches(dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]

@@ -1,12 +1,13 @@
 """Weights to and from safetensors files: no pickle, strict names."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from optophone.core.errors import ConfigurationError
 
@@ -24,6 +25,15 @@ def load_weights(model: nn.Module, path: str | Path, prefix: str = "") -> None:
     Raises:
         ConfigurationError: no such file, or names and sizes differ from the model's; the first ones are named.
     """
+    put_weights(model, read_weights(path, prefix), path)
+
+
+def read_weights(path: str | Path, prefix: str = "") -> dict[str, Tensor]:
+    """The weights in `path` whose names begin with `prefix`, by their names without it.
+
+    Raises:
+        ConfigurationError: no such file, or another format.
+    """
     path = Path(path)
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such weights; run the training that makes them first.")
@@ -31,7 +41,15 @@ def load_weights(model: nn.Module, path: str | Path, prefix: str = "") -> None:
         state = load_file(path)
     except SafetensorError as error:
         raise ConfigurationError(f"{path}: not a safetensors file ({error}).") from None
-    state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def put_weights(model: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> None:
+    """Load `state`, which comes from `path`, into `model`.
+
+    Raises:
+        ConfigurationError: names and sizes differ from the model's; the first ones are named.
+    """
     own = model.state_dict()
     different = sorted(set(own) ^ set(state)) or [n for n in own if own[n].shape != state[n].shape]
     if different:
