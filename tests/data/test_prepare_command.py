@@ -10,6 +10,7 @@ from optophone.core.errors import ConfigurationError, DataError
 from optophone.data.espeak import EspeakConfig
 from optophone.data.prepare.flickr8k import prepare_flickr8k
 from optophone.data.prepare.spoken_captions import prepare_spoken_captions
+from optophone.data.prepare.spoken_words import SpokenWordsConfig
 
 
 def _run(*arguments):
@@ -35,7 +36,7 @@ def test_the_other_downloads(trees, tmp_path, dataset, layout):
 
 
 def test_an_option_of_another_data_set_is_refused(trees, tmp_path):
-    with pytest.raises(ConfigurationError, match="--speed is an option of spoken-captions, not of flickr8k"):
+    with pytest.raises(ConfigurationError, match="--speed is .* spoken-captions, spoken-words, not of flickr8k"):
         _run("flickr8k", trees.flickr8k(), tmp_path / "out", "--speed", 100)
     assert not (tmp_path / "out").exists()
 
@@ -50,4 +51,6 @@ def test_the_defaults_are_those_of_the_functions():
     voice = EspeakConfig()
     assert (given["voice"], given["speed"], given["pitch"]) == (voice.voice, voice.speed, voice.pitch)
     assert given["size"] == inspect.signature(prepare_flickr8k).parameters["size"].default
+    words = SpokenWordsConfig()
+    assert (given["utterances"], given["dev"], given["seed"]) == (words.utterances, words.dev, words.seed)
     assert given["margin"] == inspect.signature(prepare_spoken_captions).parameters["margin_ms"].default

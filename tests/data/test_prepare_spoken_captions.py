@@ -9,11 +9,12 @@ from optophone.core.errors import DataError
 from optophone.core.text import clean_text
 from optophone.data.espeak import EspeakConfig
 from optophone.data.manifest import read_dataset
-from optophone.data.prepare import spoken_captions
+from optophone.data.prepare import packed_speech
 from optophone.data.prepare.flickr8k import prepare_flickr8k
-from optophone.data.prepare.spoken_captions import prepare_spoken_captions, trim_silence
+from optophone.data.prepare.packed_speech import trim_silence
+from optophone.data.prepare.spoken_captions import prepare_spoken_captions
 
-MODULE = "optophone.data.prepare.spoken_captions"
+MODULE = "optophone.data.prepare.packed_speech"
 
 
 @pytest.fixture
@@ -88,13 +89,13 @@ def test_speaks_every_caption(captions, tmp_path, snapshot, killer):
 def test_a_second_run_does_nothing(captions, tmp_path, monkeypatch):
     calls = []
 
-    def speak_here(shards, jobs):
+    def speak_here(shards, jobs, label):
         calls.append(len(shards))
         for shard in shards:
-            spoken_captions.speak_shard(shard)
+            packed_speech.speak_shard(shard)
 
-    monkeypatch.setattr(spoken_captions, "_speak_missing", speak_here)
-    monkeypatch.setattr(spoken_captions, "load_espeak", lambda config: _Beeper())
+    monkeypatch.setattr(packed_speech, "_speak_missing", speak_here)
+    monkeypatch.setattr(packed_speech, "load_espeak", lambda config: _Beeper())
     first = prepare_spoken_captions(captions, tmp_path / "out")
     assert calls == [2]
     assert prepare_spoken_captions(captions, tmp_path / "out") == first
@@ -104,10 +105,10 @@ def test_a_second_run_does_nothing(captions, tmp_path, monkeypatch):
 
 
 def test_a_silent_voice_is_told(captions, tmp_path, monkeypatch):
-    shard = spoken_captions.Shard(tmp_path / "a.npy", ("a dog.",), EspeakConfig(), 50)
-    monkeypatch.setattr(spoken_captions, "load_espeak", lambda config: _Beeper(0))
+    shard = packed_speech.Shard(tmp_path / "a.npy", ("a dog.",), EspeakConfig(), 50)
+    monkeypatch.setattr(packed_speech, "load_espeak", lambda config: _Beeper(0))
     with pytest.raises(DataError, match="says nothing for 'a dog"):
-        spoken_captions.speak_shard(shard)
+        packed_speech.speak_shard(shard)
     assert not (tmp_path / "a.npy").exists()
 
 

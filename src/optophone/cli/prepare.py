@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from optophone.data.manifest import Dataset
 
 CAPTIONED = ("coco-karpathy", "flickr8k-karpathy", "flickr30k", "coco")
+SPOKEN = ("spoken-captions", "spoken-words")
 DATASETS = (
     "flickr8k",
     "coco-karpathy",
@@ -21,21 +22,24 @@ DATASETS = (
     "tiny-imagenet",
     "ljspeech",
     "spoken-captions",
+    "spoken-words",
     "region-features",
     "non-photographs",
 )
 # The data sets that each option belongs to.
 OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     "count": ("non-photographs",),
-    "seed": ("non-photographs",),
+    "seed": ("non-photographs", "spoken-words"),
     "size": ("flickr8k", *CAPTIONED),
     "features_only": CAPTIONED,
     "year": ("coco",),
-    "voice": ("spoken-captions",),
-    "speed": ("spoken-captions",),
-    "pitch": ("spoken-captions",),
-    "margin": ("spoken-captions",),
-    "jobs": ("spoken-captions",),
+    "voice": SPOKEN,
+    "speed": SPOKEN,
+    "pitch": SPOKEN,
+    "margin": SPOKEN,
+    "jobs": SPOKEN,
+    "utterances": ("spoken-words",),
+    "dev": ("spoken-words",),
     "precision": ("region-features",),
 }
 
@@ -47,13 +51,15 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
 @click.option("--size", default=192, show_default=True, help="coco, flickr…: side of the packed pictures, pixels.")
 @click.option("--features-only", is_flag=True, help="coco, flickr30k, …-karpathy: captions without their pictures.")
 @click.option("--year", type=click.Choice(["2014", "2017"]), help="coco: which captions.  [default: those there]")
-@click.option("--voice", default="en-us", show_default=True, help="spoken-captions: voice of espeak-ng.")
-@click.option("--speed", default=175, show_default=True, help="spoken-captions: words a minute.")
-@click.option("--pitch", default=50, show_default=True, help="spoken-captions: pitch of the voice, 0 to 99.")
-@click.option("--margin", default=50, show_default=True, help="spoken-captions: silence at both ends, ms.")
-@click.option("--jobs", type=click.IntRange(1, 256), help="spoken-captions: processes.  [default: one a processor]")
+@click.option("--voice", default="en-us", show_default=True, help="spoken-…: voice of espeak-ng.")
+@click.option("--speed", default=175, show_default=True, help="spoken-…: words a minute.")
+@click.option("--pitch", default=50, show_default=True, help="spoken-…: pitch of the voice, 0 to 99.")
+@click.option("--margin", default=50, show_default=True, help="spoken-…: silence at both ends, ms.")
+@click.option("--jobs", type=click.IntRange(1, 256), help="spoken-…: processes.  [default: one a processor]")
+@click.option("--utterances", default=6000, show_default=True, help="spoken-words: utterances of train.")
+@click.option("--dev", default=100, show_default=True, help="spoken-words: utterances of dev.")
 @click.option("--count", default=40, show_default=True, help="non-photographs: pictures of each family.")
-@click.option("--seed", default=0, show_default=True, help="non-photographs: another number draws other pictures.")
+@click.option("--seed", default=0, show_default=True, help="non-photographs, spoken-words: draws others.")
 @click.option(
     "--precision",
     type=click.Choice(["float16", "float32"]),
@@ -75,6 +81,8 @@ def prepare(
     pitch: int,
     margin: int,
     jobs: int | None,
+    utterances: int,
+    dev: int,
     count: int,
     seed: int,
     precision: Literal["float16", "float32"],
@@ -91,6 +99,7 @@ def prepare(
       tiny-imagenet     64 × 64 pictures of 200 classes
       ljspeech          one voice reading, with text
       spoken-captions   every caption of a prepared flickr8k (SOURCE), said by espeak-ng
+      spoken-words      random words of a pronouncing dictionary or word list (SOURCE), said by espeak-ng
       region-features   a bottom-up TSV, or a folder of .tsv, .npz or .npy files, of any pictures
       non-photographs   pages, windows, charts, noise and more, drawn by this program: give OUT alone
 
@@ -108,6 +117,13 @@ def prepare(
         from optophone.data.prepare.spoken_captions import prepare_spoken_captions
 
         result = prepare_spoken_captions(source, out, EspeakConfig(voice, speed, pitch), margin_ms=margin, jobs=jobs)
+    elif dataset == "spoken-words":
+        from optophone.data.espeak import EspeakConfig
+        from optophone.data.prepare.spoken_words import SpokenWordsConfig, prepare_spoken_words
+
+        words = SpokenWordsConfig(utterances, dev, seed)
+        spoken_by = EspeakConfig(voice, speed, pitch)
+        result = prepare_spoken_words(source, out, words, spoken_by, margin_ms=margin, jobs=jobs)
     elif dataset == "region-features":
         from optophone.data.prepare.region_features import prepare_region_features
 
