@@ -3,6 +3,7 @@
 Everything is made from a seed: pictures of one colour each with captions that name it, and tones with texts.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,11 @@ def write_captioned_pictures(folder: Path, size: int = 32) -> Dataset:
     return _finish(folder)
 
 
-def write_speech(folder: Path, sample_rate: int = MEL.sample_rate) -> Dataset:
-    """12 and 4 tones of 0.1 to 0.3 s in packed arrays, each with a text of as many letters as it is long."""
+def write_speech(folder: Path, sample_rate: int = MEL.sample_rate, speakers: Sequence[str] = ()) -> Dataset:
+    """12 and 4 tones of 0.1 to 0.3 s in packed arrays, each with a text of as many letters as it is long.
+
+    With `speakers`, the rows are theirs in turn.
+    """
     for split, n in SPLITS.items():
         waves, rows, offset = [], [], 0
         for i in range(n):
@@ -53,7 +57,8 @@ def write_speech(folder: Path, sample_rate: int = MEL.sample_rate) -> Dataset:
             waves.append((8000 * np.sin(phase)).astype(np.int16))
             place = {"audio": f"{split}.waves.npy", "offset": offset, "n_samples": n_samples}
             spoken = {"text": "abc"[i % 3] * (2 + i), "duration_s": n_samples / sample_rate}
-            rows.append({"id": f"{split}{i}", **place, "sample_rate": sample_rate, **spoken})
+            voice = {"speaker": speakers[i % len(speakers)]} if speakers else {}
+            rows.append({"id": f"{split}{i}", **place, "sample_rate": sample_rate, **spoken, **voice})
             offset += n_samples
         _save(folder, split, "waves", np.concatenate(waves))
         write_manifest(folder / f"{split}.jsonl", rows)
@@ -167,6 +172,26 @@ def vocoder_experiment(data: Path) -> dict[str, Any]:
             "upsample_kernel_size": 256,
         },
         "optimizer": {"name": "adam", "learning_rate": 1e-3},
+        "trainer": _three_steps(),
+    }
+
+
+def vocos_experiment(data: Path) -> dict[str, Any]:
+    """A configuration of kind "vocos" on `write_speech`: three steps, one a segment, the last two against judges."""
+    return {
+        "kind": "vocos",
+        "name": "tiny-vocos",
+        "data": vocoder_experiment(data)["data"],
+        "model": {"dim": 8, "hidden_dim": 12, "n_layers": 2, "kernel_size": 3},
+        "discriminators": {
+            "periods": [2, 3],
+            "period_channels": [3, 4],
+            "transforms": [128, 64],
+            "transform_channels": 2,
+        },
+        "spectral": {"transforms": [256, 64]},
+        "adversarial": {"from_step": 1},
+        "optimizer": {"learning_rate": 1e-3},
         "trainer": _three_steps(),
     }
 

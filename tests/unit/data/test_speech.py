@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from optophone.core.errors import DataError, VocabularyError
+from optophone.core.errors import ConfigurationError, DataError, VocabularyError
 from optophone.core.mel import log_mel
 from optophone.data.manifest import write_dataset, write_manifest
 from optophone.data.speech import (
+    FurtherSpeech,
+    JoinedUtterances,
     SpeechConfig,
     Utterances,
     build_speech_vocabulary,
     collate,
     frame_counts,
+    speaker_names,
     spoken_rows,
 )
 from optophone.data.steps import StepItems
@@ -113,3 +116,54 @@ def test_long_and_silent_rows_are_left_out(tmp_path: Path) -> None:
 def test_a_data_set_of_pictures_has_no_utterances(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no utterance of train"):
         spoken_rows(write_captioned_pictures(tmp_path), "train", CONFIG)
+
+
+@pytest.fixture
+def two_voices_and_one(tmp_path: Path) -> list[Utterances]:
+    """Rows of Zoe and Ann in turn, and rows that name nobody."""
+    datasets = [write_speech(tmp_path / "two", speakers=("Zoe", "Ann")), write_speech(tmp_path / "one")]
+    corpora = [(dataset, spoken_rows(dataset, "train", CONFIG)) for dataset in datasets]
+    names = speaker_names(corpora)
+    assert names == ("Ann", "Zoe", "tiny"), "the data set's name stands for a voice without one"
+    return [Utterances(*corpus, build_speech_vocabulary(), MEL, names) for corpus in corpora]
+
+
+def test_batches_say_whose_voice_it_is(two_voices_and_one: list[Utterances]) -> None:
+    two, one = two_voices_and_one
+    for utterances, expected in ((two, [1, 0, 1]), (one, [2, 2, 2])):
+        found = utterances[StepItems(0, 0, [4, 7, 2])].speakers
+        assert found is not None
+        assert found.tolist() == expected
+
+
+def test_voices_are_not_told_apart_unless_asked(tmp_path: Path) -> None:
+    dataset = write_speech(tmp_path, speakers=("Zoe", "Ann"))
+    utterances = Utterances(dataset, dataset.rows("train"), build_speech_vocabulary(), MEL)
+    assert utterances.batch([0, 1]).speakers is None
+
+
+def test_a_voice_without_training_is_named(tmp_path: Path) -> None:
+    dataset = write_speech(tmp_path, speakers=("Zoe", "Ann"))
+    with pytest.raises(DataError, match="train0 is spoken by 'Zoe'"):
+        Utterances(dataset, dataset.rows("train"), build_speech_vocabulary(), MEL, ("Ann",))
+
+
+def test_joined_rows_follow_each_other(two_voices_and_one: list[Utterances]) -> None:
+    two, one = two_voices_and_one
+    joined = JoinedUtterances([two, one])
+    assert len(joined) == 24
+    for indices, part, inside in (([0, 11], two, [0, 11]), ([12, 23], one, [0, 11])):
+        torch.testing.assert_close(joined[StepItems(0, 0, indices)], part.batch(inside), rtol=0, atol=0)
+
+
+def test_the_main_data_set_has_the_share_that_is_left() -> None:
+    config = SpeechConfig("main", also=(FurtherSpeech("a", 0.25), FurtherSpeech("b", 0.5)))
+    assert config.folders == ("main", "a", "b")
+    assert config.shares == (0.25, 0.25, 0.5)
+    assert SpeechConfig("main").shares == (1.0,)
+
+
+@pytest.mark.parametrize("shares", [[0.0], [-0.1], [1.0], [1.5], [float("nan")], [0.5, 0.5], [0.9, 0.4]])
+def test_impossible_shares_are_refused(shares: list[float]) -> None:
+    with pytest.raises(ConfigurationError, match=r"data\.also: .*(the share of further|nothing for main)"):
+        SpeechConfig("main", also=tuple(FurtherSpeech("further", share) for share in shares))

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from optophone.core.errors import ConfigurationError
-from optophone.data.steps import Plan, SegmentSampler, StepItems, length_plan, shuffled_plan
+from optophone.data.steps import MIXED_STEPS, Plan, SegmentSampler, StepItems, length_plan, mixed_plan, shuffled_plan
 
 LENGTHS = [int(length) for length in np.random.default_rng(4).integers(5, 120, 57)]
 PLANS: dict[str, Plan] = {
     "shuffled": shuffled_plan(23, 5, seed=7),
     "by length": length_plan(LENGTHS, frames_per_batch=300, max_batch=6, seed=7),
+    "mixed": mixed_plan([shuffled_plan(23, 5, 7), length_plan(LENGTHS, 300, 6, 7)], [23, 57], [0.6, 0.4], seed=7),
 }
 
 
@@ -38,6 +39,7 @@ def test_another_pass_and_another_seed_are_in_another_order() -> None:
     for make in (
         lambda seed: shuffled_plan(23, 5, seed),
         lambda seed: length_plan(LENGTHS, 300, 6, seed),
+        lambda seed: mixed_plan([lambda epoch: [[0]], lambda epoch: [[0]]], [1, 1], [0.5, 0.5], seed),
     ):
         assert make(1)(0) == make(1)(0)
         assert make(1)(0) != make(1)(1)
@@ -101,3 +103,29 @@ def test_passes_follow_each_other_without_a_gap(plan: Plan) -> None:
 def test_an_impossible_batch_size_is_refused(batch_size: int) -> None:
     with pytest.raises(ConfigurationError, match=r"batch_size is .*1 to 23"):
         shuffled_plan(23, batch_size, seed=0)
+
+
+def test_a_mixture_keeps_its_shares() -> None:
+    sizes = [10, 20, 30]
+    plan = mixed_plan([shuffled_plan(n, 5, 3) for n in sizes], sizes, [0.5, 0.3, 0.2], seed=3)
+    batches = [batch for epoch in range(3) for batch in plan(epoch)]
+    assert len(batches) == 3 * MIXED_STEPS
+    corpora = [np.searchsorted([10, 30, 60], batch, side="right") for batch in batches]
+    assert all(len(set(corpus)) == 1 for corpus in corpora), "a step is of one data set"
+    turns = np.array([corpus[0] for corpus in corpora])
+    assert np.bincount(turns).tolist() == [1500, 900, 600]
+    assert np.abs(np.bincount(turns[:200]) - [100, 60, 40]).max() < 30, "in random order"
+
+
+def test_a_mixture_goes_through_each_data_set_as_if_alone() -> None:
+    """Also over the end of a block: nothing comes twice, nothing is skipped."""
+    alone = length_plan(LENGTHS, 300, 6, seed=7)
+    found = [batch for epoch in range(3) for batch in PLANS["mixed"](epoch) if batch[0] >= 23]
+    expected = [[23 + index for index in batch] for epoch in range(200) for batch in alone(epoch)]
+    assert len(found) == 1200
+    assert found == expected[:1200]
+
+
+def test_shares_that_are_no_whole_steps_are_rounded() -> None:
+    plan = mixed_plan([lambda epoch: [[0]]] * 3, [1] * 3, [1 / 3] * 3, seed=0)
+    assert np.bincount(np.array(plan(0))[:, 0]).tolist() == [334, 333, 333]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from optophone.core.configuration import from_mapping
+from optophone.core.errors import ConfigurationError
 from optophone.data.speech import SpeechBatch, Utterances, build_speech_vocabulary, spoken_rows
 from optophone.data.steps import StepItems
 from optophone.models.acoustic.tacotron2 import AcousticUtterance, Tacotron2
@@ -212,3 +213,46 @@ def test_a_run_starts_from_the_weights_it_names(scene: Scene, tmp_path: Path) ->
 
 def test_a_batch_of_the_loader_fits_the_model(scene: Scene) -> None:
     assert isinstance(scene.train[StepItems(0, 0, [1])], SpeechBatch)
+
+
+def test_several_voices_start_from_a_single_one(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "voice.safetensors"
+    save_weights(scene.model, path)
+    experiment = replace(scene.experiment, weights=str(path))
+    model = build_model(experiment, VOCABULARY, 3).eval()
+    assert model.config.n_speakers == 3
+    batch = scene.train.batch([3, 8])
+    with torch.no_grad():
+        torch.manual_seed(0)
+        expected = scene.model.eval()(*batch)
+        for speaker in range(3):
+            torch.manual_seed(0)
+            found = model(*batch._replace(speakers=torch.full((2,), speaker)))
+            torch.testing.assert_close(tuple(found), tuple(expected), rtol=1e-5, atol=1e-5)
+    save_weights(model, path)
+    assert build_model(experiment, VOCABULARY, 3).state_dict().keys() == model.state_dict().keys()
+    for other, n_speakers in ((experiment, 4), (experiment, 0)):
+        with pytest.raises(ConfigurationError, match=r"voice\.safetensors: does not fit .*speakers\.weight"):
+            build_model(other, VOCABULARY, n_speakers)
+
+
+def test_growing_is_strict_about_all_else(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "voice.safetensors"
+    save_weights(scene.model, path)
+    sizes = replace(scene.experiment.model, attention_rnn_dim=12)
+    with pytest.raises(ConfigurationError, match=r"does not fit .*attention"):
+        build_model(replace(scene.experiment, model=sizes, weights=str(path)), VOCABULARY, 3)
+
+
+def test_voices_reach_the_loss_and_the_validation(scene: Scene) -> None:
+    model = build_model(scene.experiment, VOCABULARY, 2).eval()
+    losses = []
+    for speaker in (0, 1):
+        batch = scene.train.batch([3, 8])._replace(speakers=torch.full((2,), speaker))
+        torch.manual_seed(0)
+        with torch.no_grad():
+            losses.append(float(scene.objective.training_loss(model, batch, 0)[0]))
+            torch.manual_seed(0)
+            scene.objective.validate(model, batch)
+    assert losses[0] != losses[1]
+    assert scene.objective.found[0]["mel_after"] != scene.objective.found[1]["mel_after"]
