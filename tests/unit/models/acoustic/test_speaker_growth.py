@@ -61,7 +61,8 @@ BATCH = (
 def test_every_speaker_says_what_the_single_voice_says(
     single: Tacotron2, grown: Tacotron2, speaker: int, training: bool
 ) -> None:
-    found, expected = [], []
+    found: list[torch.Tensor] = []
+    expected: list[torch.Tensor] = []
     for model, voice, outputs in ((single, None, expected), (grown, torch.full((3,), speaker), found)):
         torch.manual_seed(5)
         outputs += model.train(training)(*BATCH, voice)
