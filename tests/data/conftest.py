@@ -103,6 +103,42 @@ class Trees:
         (source / "metadata.csv").write_text("".join(lines), encoding="utf-8")
         return source
 
+    def librispeech(self, subsets: dict[str, dict[str, int]] | None = None, suffix: str = "flac") -> Path:
+        """`subsets` maps a subset to speakers and how many utterances each has; three by two speakers by default."""
+        source = self.root / "LibriSpeech"
+        for subset, speakers in (subsets or {"dev-clean": {"84": 2, "7": 1}}).items():
+            for speaker, count in speakers.items():
+                chapter = source / subset / speaker / "121"
+                chapter.mkdir(parents=True)
+                names = [f"{speaker}-121-{i:04d}" for i in range(count)]
+                for i, name in enumerate(names):
+                    self.sound(chapter / f"{name}.{suffix}", 1600 + 160 * i)
+                text = "".join(f"{name} GO DO YOU HEAR {'A' * (i + 1)}\n" for i, name in enumerate(names))
+                (chapter / f"{speaker}-121.trans.txt").write_text(text)
+        speakers_text = "; a comment\n;ID  |SEX| SUBSET |MINUTES| NAME\n84   | F | dev-clean | 8.04 | A | B\n"
+        (source / "SPEAKERS.TXT").write_text(speakers_text)
+        return source
+
+    def libritts(self) -> Path:
+        """Three utterances by two speakers."""
+        source = self.root / "LibriTTS"
+        for speaker, count in (("84", 2), ("7", 1)):
+            chapter = source / "train-clean-100" / speaker / "121"
+            chapter.mkdir(parents=True)
+            for i in range(count):
+                name = f"{speaker}_121_000000_{i:06d}"
+                self.sound(chapter / f"{name}.wav", 2400 + 240 * i, 24000)
+                (chapter / f"{name}.original.txt").write_text(f"Mr. {speaker}, 3!")
+                (chapter / f"{name}.normalized.txt").write_text("Mister Bell, three!")
+            (chapter / f"{speaker}_121.trans.tsv").write_text("ignored\n")
+        return source
+
+    @staticmethod
+    def sound(path: Path, n_samples: int, sample_rate: int = 16000) -> None:
+        """A tone in a file of the kind that its suffix names."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, (0.1 * np.sin(np.arange(n_samples) / 10)).astype(np.float32), sample_rate)
+
 
 @pytest.fixture
 def trees(tmp_path: Path) -> Trees:

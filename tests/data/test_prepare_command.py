@@ -30,13 +30,21 @@ def test_says_ready_and_then_nothing_to_do(trees, tmp_path):
         _run("flickr8k", source, tmp_path / "out")
 
 
-@pytest.mark.parametrize(("dataset", "layout"), [("tiny-imagenet", "tiny_imagenet_shards"), ("ljspeech", "ljspeech")])
+@pytest.mark.parametrize(
+    ("dataset", "layout"),
+    [
+        ("tiny-imagenet", "tiny_imagenet_shards"),
+        ("ljspeech", "ljspeech"),
+        ("librispeech", "librispeech"),
+        ("libritts", "libritts"),
+    ],
+)
 def test_the_other_downloads(trees, tmp_path, dataset, layout):
     assert f"{dataset} is ready" in _run(dataset, getattr(trees, layout)(), tmp_path / "out").output
 
 
 def test_an_option_of_another_data_set_is_refused(trees, tmp_path):
-    with pytest.raises(ConfigurationError, match="--speed is .* spoken-captions, spoken-words, not of flickr8k"):
+    with pytest.raises(ConfigurationError, match=r"--speed is .* spoken-captions, spoken-words, not of flickr8k"):
         _run("flickr8k", trees.flickr8k(), tmp_path / "out", "--speed", 100)
     assert not (tmp_path / "out").exists()
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from optophone.data.manifest import Dataset
 
 CAPTIONED = ("coco-karpathy", "flickr8k-karpathy", "flickr30k", "coco")
+SPEAKERS = ("librispeech", "libritts")
 SPOKEN = ("spoken-captions", "spoken-words")
 DATASETS = (
     "flickr8k",
@@ -21,6 +22,8 @@ DATASETS = (
     "flickr30k",
     "tiny-imagenet",
     "ljspeech",
+    "librispeech",
+    "libritts",
     "spoken-captions",
     "spoken-words",
     "region-features",
@@ -40,6 +43,7 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     "jobs": SPOKEN,
     "utterances": ("spoken-words",),
     "dev": ("spoken-words",),
+    "held_back_speakers": SPEAKERS,
     "precision": ("region-features",),
 }
 
@@ -58,6 +62,12 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
 @click.option("--jobs", type=click.IntRange(1, 256), help="spoken-…: processes.  [default: one a processor]")
 @click.option("--utterances", default=6000, show_default=True, help="spoken-words: utterances of train.")
 @click.option("--dev", default=100, show_default=True, help="spoken-words: utterances of dev.")
+@click.option(
+    "--held-back-speakers",
+    type=click.IntRange(0),
+    default=0,
+    help="libri…: speakers that make up dev where no set is there for it.  [default: a tenth of every speaker]",
+)
 @click.option("--count", default=40, show_default=True, help="non-photographs: pictures of each family.")
 @click.option("--seed", default=0, show_default=True, help="non-photographs, spoken-words: draws others.")
 @click.option(
@@ -83,6 +93,7 @@ def prepare(
     jobs: int | None,
     utterances: int,
     dev: int,
+    held_back_speakers: int,
     count: int,
     seed: int,
     precision: Literal["float16", "float32"],
@@ -98,6 +109,8 @@ def prepare(
       coco              the same in COCO's own splits of 2014 or 2017
       tiny-imagenet     64 × 64 pictures of 200 classes
       ljspeech          one voice reading, with text
+      librispeech       many voices reading, with text
+      libritts          the same, cut at sentences, with punctuation
       spoken-captions   every caption of a prepared flickr8k (SOURCE), said by espeak-ng
       spoken-words      random words of a pronouncing dictionary or word list (SOURCE), said by espeak-ng
       region-features   a bottom-up TSV, or a folder of .tsv, .npz or .npy files, of any pictures
@@ -124,6 +137,8 @@ def prepare(
         words = SpokenWordsConfig(utterances, dev, seed)
         spoken_by = EspeakConfig(voice, speed, pitch)
         result = prepare_spoken_words(source, out, words, spoken_by, margin_ms=margin, jobs=jobs)
+    elif dataset in SPEAKERS:
+        result = _prepare_speakers(dataset, source, out, held_back_speakers)
     elif dataset == "region-features":
         from optophone.data.prepare.region_features import prepare_region_features
 
@@ -138,6 +153,16 @@ def prepare(
     click.echo(
         f"{out}: {dataset} {'was prepared already, nothing to do' if finished_before else 'is ready'} ({counts})"
     )
+
+
+def _prepare_speakers(dataset: str, source: Path, out: Path, held_back_speakers: int) -> "Dataset":
+    if dataset == "librispeech":
+        from optophone.data.prepare.librispeech import prepare_librispeech
+
+        return prepare_librispeech(source, out, held_back_speakers)
+    from optophone.data.prepare.libritts import prepare_libritts
+
+    return prepare_libritts(source, out, held_back_speakers)
 
 
 def _prepare_download(

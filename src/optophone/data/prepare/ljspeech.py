@@ -7,13 +7,12 @@ so are parts of the data set.
 import hashlib
 from pathlib import Path
 
-import soundfile
-
 from optophone.core.errors import DataError
 from optophone.core.text import clean_text
 from optophone.data.manifest import Dataset, Row, write_manifest
 from optophone.data.prepare.preparation import Preparation
 from optophone.data.prepare.progress import show_progress
+from optophone.data.prepare.sound_length import sound_length
 
 LICENCE = "Public domain."
 SPEAKER = "LJ"
@@ -121,17 +120,12 @@ def _find_clips(folder: Path, clips: list[str]) -> dict[str, Path]:
 
 
 def _row(folder: Path, file: Path, clip: str, text: str) -> Row:
-    try:
-        header = soundfile.info(str(file))
-    except (soundfile.SoundFileError, OSError) as error:
-        raise DataError(f"{file}: not a readable sound file ({error}); download it again.") from None
-    if header.frames <= 0:
-        raise DataError(f"{file}: holds no sound; download it again.")
+    length = sound_length(file)
     return {
         "id": clip,
         "audio": file.relative_to(folder).as_posix(),
         "text": text,
-        "duration_s": round(header.frames / header.samplerate, 4),
-        "sample_rate": header.samplerate,
+        "duration_s": length.duration_s,
+        "sample_rate": length.sample_rate,
         "speaker": SPEAKER,
     }
