@@ -1,4 +1,4 @@
-"""Tiny WaveGlows whose flows do something, and a tiny network before an inverse transform, for tests."""
+"""Tiny vocoders whose weights do something, for tests."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import torch
 from optophone.core.bundle import BundleWriter
 from optophone.core.mel import MelSpec, analysis_window
 from optophone.models.vocoders.coupling_network import CouplingNetwork
+from optophone.models.vocoders.vocos import Vocos, VocosConfig
 from optophone.models.vocoders.waveglow import WaveGlow, WaveGlowConfig
 from tiny_bundles import save_graph
 
@@ -37,6 +38,21 @@ def tiny_waveglow(config: WaveGlowConfig = TINY_WAVEGLOW, seed: int = 1) -> Wave
         for name, parameter in model.named_parameters():
             if name.startswith("mixings"):
                 parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+TINY_VOCOS = VocosConfig(n_mels=3, hop_length=16, n_fft=64, dim=8, hidden_dim=12, n_layers=2, kernel_size=3)
+
+
+def tiny_vocos(config: VocosConfig = TINY_VOCOS, seed: int = 1) -> Vocos:
+    """Random weights, so large that every layer and every frame is heard."""
+    torch.manual_seed(seed)
+    model = Vocos(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.3)
+        model.head.bias[: config.n_fft // 2 + 1] = -1.0
     return model
 
 

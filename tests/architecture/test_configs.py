@@ -1,6 +1,7 @@
 """Every configuration in `configs/` is read strictly, builds its model, and takes a step."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from optophone.core import k_means_units as core_k_means_units
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
@@ -21,9 +23,10 @@ from optophone.data.steps import StepItems
 from optophone.data.voice_segments import SegmentBatch
 from optophone.models.detectors.photograph_classifier import PhotographClassifier
 from optophone.models.encoders.residual_grid import PictureClassifier, ResidualGrid
-from optophone.training import captioning, synthesis, unit_learning, vocoding
+from optophone.training import captioning, synthesis, unit_learning, vocoding, vocos_training
 from optophone.training.captioning import CaptioningExperiment, CaptioningObjective
 from optophone.training.classification import ClassificationExperiment, ClassificationObjective, LabelledPictures
+from optophone.training.k_means_learning import KMeansLearningExperiment
 from optophone.training.optimization import build_optimizer, learning_rate_factor
 from optophone.training.photograph import (
     BalancedStatistics,
@@ -36,6 +39,7 @@ from optophone.training.self_critical import SelfCriticalReward
 from optophone.training.synthesis import SynthesisExperiment, SynthesisObjective
 from optophone.training.unit_learning import UnitLearningExperiment, UnitLearningObjective
 from optophone.training.vocoding import VocoderExperiment, VocoderObjective
+from optophone.training.vocos_training import VocosExperiment, VocosObjective
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -114,6 +118,14 @@ def step_vocoder(experiment: VocoderExperiment) -> Built:
     return model, VocoderObjective(experiment).training_loss(model, batch, 0)[0]
 
 
+def step_vocos(experiment: VocosExperiment) -> Built:
+    spec = experiment.data.mel
+    n_samples = max(experiment.spectral.transforms)
+    batch = SegmentBatch(torch.randn(2, spec.n_mels, n_samples // spec.hop_length + 1), 0.1 * torch.randn(2, n_samples))
+    model = vocos_training.build_model(experiment)
+    return model, VocosObjective(experiment).training_loss(model, batch, experiment.trainer.max_steps)[0]
+
+
 def step_units(experiment: UnitLearningExperiment) -> Built:
     model = unit_learning.build_model(experiment)
     assert model.picture is not None
@@ -130,18 +142,33 @@ STEPS: dict[str, Callable[[Any], Built]] = {
     "captioner": step_captioner,
     "acoustic": step_acoustic,
     "vocoder": step_vocoder,
+    "vocos": step_vocos,
     "photograph": step_photograph,
     "units": step_units,
 }
 
 
+def fit_k_means_units(experiment: KMeansLearningExperiment) -> None:
+    random, n_codes = np.random.default_rng(0), experiment.k_means.n_codes
+    waves = [random.normal(0, 0.1, 16000).astype(np.float32) for _ in range(1 + n_codes // 10)]
+    units = core_k_means_units.fit_k_means_units(waves, replace(experiment.k_means, n_steps=2), experiment.model)
+    assert len(units.vocabulary) == n_codes + 3
+
+
+# What is learned in one go, without steps, says here how it learns from noise.
+FITS: dict[str, Callable[[Any], None]] = {"k-means-units": fit_k_means_units}
+
+
 def test_there_are_configurations_of_every_kind() -> None:
-    assert {read(path)["kind"] for path in CONFIGS} == set(STEPS)
+    assert {read(path)["kind"] for path in CONFIGS} == set(STEPS) | set(FITS)
 
 
 def test_it_takes_a_step(path: Path) -> None:
     torch.manual_seed(0)
     experiment, _ = build_experiment(read(path), path.name)
+    if experiment.kind in FITS:
+        FITS[experiment.kind](experiment)
+        return
     model, loss = STEPS[experiment.kind](experiment)
     assert loss.shape == ()
     assert bool(loss.isfinite())
@@ -160,6 +187,8 @@ def test_it_says_the_same_when_written_out_and_read_again(path: Path) -> None:
 
 def test_its_schedule_ends_within_the_run(path: Path) -> None:
     experiment, _ = build_experiment(read_configuration(path), path.name)
+    if experiment.kind in FITS:
+        pytest.skip("is learned without steps")
     steps = experiment.trainer.max_steps
     assert experiment.optimizer.warmup_steps < steps
     last = learning_rate_factor(steps - 1, steps, experiment.optimizer)
@@ -170,7 +199,7 @@ def test_its_schedule_ends_within_the_run(path: Path) -> None:
 
 def test_its_mel_is_the_one_that_bundles_share(path: Path) -> None:
     experiment, _ = build_experiment(read_configuration(path), path.name)
-    if isinstance(experiment, SynthesisExperiment | VocoderExperiment):
+    if isinstance(experiment, SynthesisExperiment | VocoderExperiment | VocosExperiment):
         assert experiment.data.mel == MelSpec()
 
 

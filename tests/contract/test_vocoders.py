@@ -14,10 +14,12 @@ from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
 from optophone.core.mel import MelSpec
 from optophone.core.protocols import Vocoder
 from optophone.export.import_facts import ImportFacts
+from optophone.export.training_facts import TrainingFacts
 from optophone.export.vocoder import TrainedVocoder, export_vocoder
+from optophone.export.vocos import TrainedVocos, export_vocos
 from optophone.models.vocoders.fast_waveglow import FastWaveGlow, FastWaveGlowConfig
 from optophone.runtime.onnx_vocoder import OnnxVocoder
-from tiny_vocoders import tiny_waveglow, write_inverse_stft_vocoder
+from tiny_vocoders import tiny_vocos, tiny_waveglow, write_inverse_stft_vocoder
 
 SPEC = MelSpec(sample_rate=8000, n_fft=64, win_length=64, hop_length=16, n_mels=3, f_max=4000.0)
 
@@ -32,6 +34,15 @@ def exported_waveglow() -> Vocoder:
 
 
 @cache
+def exported_vocos() -> Vocoder:
+    """A tiny Vocos as a bundle."""
+    trained = TrainedVocos(tiny_vocos(), SPEC, TrainingFacts("tiny", "tones", "0", "none"))
+    with tempfile.TemporaryDirectory() as folder:
+        export_vocos(trained, Path(folder), "fp32", [np.zeros((3, 60), np.float32)])
+        return OnnxVocoder(open_bundle(Path(folder) / "fp32"))
+
+
+@cache
 def inverse_stft_vocoder() -> Vocoder:
     """A network at the rate of frames before an inverse transform, without states."""
     with tempfile.TemporaryDirectory() as folder:
@@ -42,6 +53,7 @@ MEMBERS: dict[str, Callable[[], Vocoder]] = {
     "griffin-lim": lambda: GriffinLim(SPEC, GriffinLimConfig(n_iterations=4)),
     "waveglow": lambda: FastWaveGlow(tiny_waveglow(), SPEC, FastWaveGlowConfig(stream_frames=8)),
     "waveglow bundle": exported_waveglow,
+    "vocos bundle": exported_vocos,
     "inverse STFT bundle": inverse_stft_vocoder,
 }
 

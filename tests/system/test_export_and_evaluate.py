@@ -21,10 +21,12 @@ from optophone.models.captioners.build import DecoderConfig, build_captioner
 from optophone.models.encoders.residual_grid import ResidualGridConfig
 from optophone.models.vocoders.weight_norm import remove_weight_norm
 from optophone.runtime.load import load_vocoder
+from optophone.training import vocos_training
 from optophone.training.vocoding import VocoderExperiment, build_model
+from optophone.training.vocos_training import VocosExperiment
 from optophone.training.weights import save_weights
 from tiny_bundles import BRIGHT, DARK, picture, write_captioner
-from tiny_datasets import vocoder_experiment, write_speech
+from tiny_datasets import vocoder_experiment, vocos_experiment, write_speech
 from tiny_models import DECODERS, tiny_acoustic
 
 BRIGHT_CAPTIONS = [BRIGHT, "a dog runs over the green grass", "the dog runs on grass"]
@@ -186,6 +188,25 @@ def test_a_vocoder_is_exported_and_sounds(precision: str, tmp_path: Path, capfd:
     wave, _ = dataset.wave(sounding_rows(dataset, "dev")[0])
     mel = log_mel(wave, experiment.data.mel)
     assert load_vocoder(bundle).wave(mel).std() > 0.01
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_vocos_is_exported_and_sounds(precision: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    data, folder = tmp_path / "data", tmp_path / "run"
+    dataset = write_speech(data)
+    configuration = vocos_experiment(data)
+    experiment = from_mapping(VocosExperiment, configuration)
+    folder.mkdir()
+    save_weights(vocos_training.build_model(experiment).vocoder, folder / "vocoder.safetensors")
+    (folder / "configuration.yaml").write_text(yaml.safe_dump(configuration))
+    assert run(["export", str(folder), "-o", str(tmp_path / "out"), "--precision", precision]) == 0
+    bundle = open_bundle(tmp_path / "out")
+    assert (bundle.manifest.kind, bundle.manifest.cls) == ("vocoder", "vocos")
+    assert bundle.manifest.configuration["delay_frames"] == 5
+    assert bundle.manifest.configuration["export"]["difference_from_torch"] <= 1e-4
+    assert ("spectral_error" in bundle.manifest.configuration["export"]) == (precision == "int8")
+    wave, _ = dataset.wave(sounding_rows(dataset, "dev")[0])
+    assert load_vocoder(bundle).wave(log_mel(wave, experiment.data.mel)).std() > 0.001
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tiny_datasets import (
     encoder_experiment,
     units_experiment,
     vocoder_experiment,
+    vocos_experiment,
     write_captioned_pictures,
     write_configuration,
     write_labelled_pictures,
@@ -144,6 +145,23 @@ def test_a_vocoder(tmp_path: Path) -> None:
         torch.testing.assert_close(value, weights[name], rtol=0, atol=0, msg=name)
 
 
+def test_a_vocos(tmp_path: Path) -> None:
+    """Stopped and resumed after each step, the game beginning in between, as without a stop."""
+    write_speech(tmp_path / "data")
+    mapping = vocos_experiment(tmp_path / "data")
+    mapping["optimizer"]["schedule"] = "constant"
+    curves = train(tmp_path / "tiny.yaml", mapping, tmp_path / "run")
+    weights = assert_whole(tmp_path / "run", "vocoder.safetensors")
+    assert "layers.0.widen.weight" in weights
+    assert not any("discriminators" in name for name in weights)
+    assert scalars(curves, "train/mel").keys() == {0, 1, 2}
+    assert scalars(curves, "train/judges").keys() == {1, 2}
+    assert scalars(curves, "dev/mel_distance").keys() == {2}
+    assert run(["train", str(tmp_path / "tiny.yaml"), "--out", str(tmp_path / "without_stop")]) == 0
+    for name, value in load_file(tmp_path / "without_stop/vocoder.safetensors").items():
+        torch.testing.assert_close(value, weights[name], rtol=0, atol=0, msg=name)
+
+
 def test_bfloat16_trains_every_kind(tmp_path: Path) -> None:
     """The precision that the published configurations use."""
     kinds = [
@@ -152,6 +170,7 @@ def test_bfloat16_trains_every_kind(tmp_path: Path) -> None:
         (write_captioned_pictures, captioner_experiment, ["--decoder", "{name: show-attend-tell}"]),
         (write_speech, acoustic_experiment, []),
         (write_speech, vocoder_experiment, []),
+        (write_speech, vocos_experiment, ["--adversarial.from_step", "0"]),
     ]
     for number, (write, experiment, options) in enumerate(kinds):
         write(tmp_path / f"data{number}")

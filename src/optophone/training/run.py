@@ -70,11 +70,19 @@ def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
         from optophone.training.vocoding import VocoderExperiment, run_vocoding
 
         return from_mapping(VocoderExperiment, mapping, where), run_vocoding
+    if kind == "vocos":
+        from optophone.training.vocos_training import VocosExperiment, run_vocos_training
+
+        return from_mapping(VocosExperiment, mapping, where), run_vocos_training
     if kind == "units":
         from optophone.training.unit_learning import UnitLearningExperiment, run_unit_learning
 
         return from_mapping(UnitLearningExperiment, mapping, where), run_unit_learning
-    known = "encoder, captioner, acoustic, photograph, vocoder, units"
+    if kind == "k-means-units":
+        from optophone.training.k_means_learning import KMeansLearningExperiment, run_k_means_learning
+
+        return from_mapping(KMeansLearningExperiment, mapping, where), run_k_means_learning
+    known = "encoder, captioner, acoustic, photograph, vocoder, vocos, units, k-means-units"
     raise ConfigurationError(f"{where}: kind {kind!r} is not one of {known}.")
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from optophone.core.mel import MelSpec, log_mel
+from optophone.core.mel import MelSpec
 from optophone.data.manifest import read_dataset
 from optophone.data.steps import shuffled_plan
 from optophone.data.voice_segments import SegmentBatch, SegmentsConfig, VoiceSegments, sounding_rows
@@ -18,7 +18,7 @@ from optophone.models.vocoders.waveglow import WaveGlow, WaveGlowConfig
 from optophone.models.vocoders.weight_norm import add_weight_norm, remove_weight_norm
 from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
 from optophone.training.optimization import OptimizerConfig
-from optophone.training.synthesis import picture_of
+from optophone.training.spoken_segments import dev_segments, limited, mel_distance, show_copy
 from optophone.training.waveglow_loss import WaveGlowLoss
 from optophone.training.weights import load_weights, save_weights
 
@@ -70,10 +70,9 @@ class VocoderObjective:
         """The loss, and the distance of mels in ln units."""
         losses = self.loss(model(batch.mel, batch.audio))
         generator = torch.Generator(batch.mel.device).manual_seed(self.seed)
-        spoken = model.infer(batch.mel, self.speaking_sigma, generator=generator).float().cpu().numpy()
-        # An untrained flow may be far too loud, or overflow; that is far away, not an error.
-        waves = np.clip(np.nan_to_num(spoken), -1.0, 1.0)
-        distances = [self._mel_distance(wave, mel.cpu().numpy()) for wave, mel in zip(waves, batch.mel, strict=True)]
+        spoken = model.infer(batch.mel, self.speaking_sigma, generator=generator)
+        waves, mels = limited(spoken), batch.mel.cpu().numpy()
+        distances = [mel_distance(wave, mel, self.spec) for wave, mel in zip(waves, mels, strict=True)]
         self.found.append({"loss": float(losses.total), "mel_distance": float(np.mean(distances))})
         self.sample = self.sample or (batch, waves[0])
 
@@ -85,25 +84,9 @@ class VocoderObjective:
     def show(self, model: Any, writer: Any, step: int) -> None:
         """Voice and spectrogram of the first validation segment, beside the truth."""
         assert self.sample is not None
-        (mels, audio), wave = self.sample
+        batch, wave = self.sample
         self.sample = None
-        writer.add_image("dev/mel", picture_of(torch.from_numpy(log_mel(wave, self.spec))), step)
-        writer.add_image("dev/mel_true", picture_of(mels[0]), step)
-        writer.add_audio("dev/voice", wave[None], step, sample_rate=self.spec.sample_rate)
-        writer.add_audio("dev/voice_true", audio[:1].cpu().numpy(), step, sample_rate=self.spec.sample_rate)
-
-    def _mel_distance(self, wave: np.ndarray, mel: np.ndarray) -> float:
-        """Mean absolute difference of the frames that both have whole; a segment's rim sees other neighbours."""
-        rim = self.spec.n_fft // self.spec.hop_length
-        heard = log_mel(wave, self.spec)
-        n_frames = min(heard.shape[1], mel.shape[1])
-        return float(np.abs(heard[:, rim : n_frames - rim] - mel[:, rim : n_frames - rim]).mean())
-
-
-def dev_segments(segments: VoiceSegments, limit: int) -> list[SegmentBatch]:
-    """The middles of the first `limit` development utterances (0: all), 4 at a time."""
-    n = min(limit or len(segments), len(segments))
-    return [segments.middles(range(first, min(first + 4, n))) for first in range(0, n, 4)]
+        show_copy(writer, step, self.spec, batch, wave)
 
 
 def build_model(experiment: VocoderExperiment) -> WaveGlow:

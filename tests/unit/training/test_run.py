@@ -12,11 +12,13 @@ from optophone.training.classification import ClassificationExperiment, run_clas
 from optophone.training.run import build_experiment, read_configuration, train
 from optophone.training.synthesis import SynthesisExperiment, run_synthesis
 from optophone.training.vocoding import VocoderExperiment, run_vocoding
+from optophone.training.vocos_training import VocosExperiment, run_vocos_training
 from tiny_datasets import (
     acoustic_experiment,
     captioner_experiment,
     encoder_experiment,
     vocoder_experiment,
+    vocos_experiment,
     write_configuration,
     write_labelled_pictures,
 )
@@ -26,6 +28,7 @@ KINDS = {
     "captioner": (captioner_experiment, CaptioningExperiment, run_captioning),
     "acoustic": (acoustic_experiment, SynthesisExperiment, run_synthesis),
     "vocoder": (vocoder_experiment, VocoderExperiment, run_vocoding),
+    "vocos": (vocos_experiment, VocosExperiment, run_vocos_training),
 }
 
 

@@ -12,7 +12,8 @@ from optophone.core.configuration import from_mapping
 from optophone.data.steps import StepItems
 from optophone.data.voice_segments import SegmentBatch, VoiceSegments, sounding_rows
 from optophone.models.vocoders.waveglow import WaveGlow
-from optophone.training.vocoding import VocoderExperiment, VocoderObjective, build_model, dev_segments
+from optophone.training.spoken_segments import dev_segments
+from optophone.training.vocoding import VocoderExperiment, VocoderObjective, build_model
 from optophone.training.waveglow_loss import WaveGlowLoss
 from optophone.training.weights import save_weights
 from tiny_datasets import MEL, vocoder_experiment, write_speech
