@@ -13,9 +13,7 @@ import click
 @click.option(
     "--precision",
     type=click.Choice(["int8", "fp32"]),
-    default="int8",
-    show_default=True,
-    help="int8 is a quarter of the size and several times as fast.",
+    help="int8 is a quarter of the size and several times as fast.  [default: int8; units are always fp32]",
 )
 @click.option(
     "--metrics", multiple=True, metavar="FILE", help="Result of optophone evaluate to put in; may be repeated."
@@ -27,7 +25,7 @@ import click
 def export(
     runs: tuple[Path, ...],
     output: Path,
-    precision: str,
+    precision: str | None,
     metrics: tuple[str, ...],
     confidence: str | None,
     photograph: str | None,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from optophone.cli.trained_units import UNIT_EXPORTS
 from optophone.core.bundle import Bundle, open_bundle
 from optophone.core.errors import ConfigurationError
 from optophone.core.picture import PictureSpec
@@ -18,6 +19,7 @@ from optophone.data.voice_segments import VoiceSegments, sounding_rows
 from optophone.export.acoustic import TrainedAcoustic, export_acoustic
 from optophone.export.captioner import TrainedCaptioner, export_captioner
 from optophone.export.training_facts import Precision, TrainingFacts
+from optophone.export.units import check_unit_precision
 from optophone.export.vocoder import TrainedVocoder, export_vocoder
 from optophone.models.acoustic.tacotron2 import Tacotron2
 from optophone.models.captioners.build import build_captioner
@@ -32,8 +34,13 @@ N_EXAMPLE_TEXTS = 24
 N_EXAMPLE_SEGMENTS = 4
 
 
-def export_run(run: Path, folder: Path, precision: Precision) -> tuple[Bundle, dict[str, Any]]:
+def export_run(run: Path, folder: Path, precision: Precision | None = None) -> tuple[Bundle, dict[str, Any]]:
     """Export the run in the folder `run` as a bundle in the scratch folder `folder`.
+
+    Args:
+        run: a finished training.
+        folder: a scratch folder.
+        precision: None for int8, and for units for fp32, which is the only one that they have.
 
     Returns:
         the opened bundle, and what the export measured.
@@ -46,6 +53,11 @@ def export_run(run: Path, folder: Path, precision: Precision) -> tuple[Bundle, d
     if not path.is_file():
         raise ConfigurationError(f"{run}: neither a run (it has no configuration.yaml) nor a bundle.")
     experiment, _ = build_experiment(read_configuration(path), str(path))
+    if experiment.kind in UNIT_EXPORTS:
+        check_unit_precision(precision, str(run))
+        measured = UNIT_EXPORTS[experiment.kind](experiment, run, folder)
+        return open_bundle(folder / "fp32"), measured
+    precision = precision or "int8"
     if experiment.kind == "captioner":
         measured = _export_captioner(experiment, run, folder, precision)
     elif experiment.kind == "acoustic":

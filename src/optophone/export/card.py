@@ -14,6 +14,8 @@ _WHAT = {
     "voice": "Reads English text aloud: characters to mel spectrogram to sound.",
     "encoder": "Looks at a photograph for a captioner that is imported or trained with it.",
     "system": "Looks at a photograph and speaks what is in it.",
+    "units": "Writes speech down in units that were learned from speech, without any text.",
+    "k-means": "Writes speech down in units, each the nearest of some typical spectra.",
 }
 _LIMITS = {
     "captioner": (
@@ -32,6 +34,11 @@ _LIMITS = {
     ),
     "griffin-lim": "It finds a phase that fits the magnitudes, which leaves a slight metallic ring.",
     "system": "See the cards of its parts. What it says is a guess with a stated confidence, not an observation.",
+    "units": (
+        "Its units are no phones: one sound has several, and they change with the speaker, the microphone and whatever"
+        " else is heard. Other voices than those of its training it writes down less surely. Units of one bundle mean"
+        " nothing to parts that were trained with those of another."
+    ),
 }
 _IMPORTED_LIMITS = (
     "What these weights can do, and what they must not be trusted with, those who trained them know; nothing was "
@@ -67,6 +74,8 @@ _COMPARISONS = {
     "spectral_error": "mean difference of the sound's mel from that of float32, ln units",
     "signal_to_error_db": "power of the sound over what differs from float32, dB",
     "n_compared": "compared on so many",
+    "same_units": "share of units that graph and trained model agree on",
+    "n_compared_units": "units compared",
 }
 
 
@@ -99,8 +108,21 @@ def _facts(manifest: BundleManifest) -> str:
         lines.append(f"- region features instead of pictures: {regions['dim']} a region")
     if manifest.mel is not None:
         lines.append(f"- sound: {manifest.mel.sample_rate} Hz, {manifest.mel.n_mels} mel bands")
+    lines += _units(manifest.configuration) if manifest.kind == "units" else []
     lines += [f"- {kind}: `{place}/`" for kind, place in manifest.parts.items()]
     return "\n".join(lines)
+
+
+def _units(configuration: Mapping[str, Any]) -> list[str]:
+    """How many units there are and how long one lasts, at each quantizer."""
+    bank = configuration["bank"]
+    frame_ms = 1000 * bank["hop_length"] / bank["sample_rate"]
+    lines = [f"- sound: {bank['sample_rate']} Hz, {bank['n_mels']} mel bands"]
+    for position, n_codes in zip(configuration.get("quantizers", ()), configuration.get("n_codes", ()), strict=True):
+        lines.append(f"- quantizer {position}: {n_codes} units of {frame_ms * 2 ** (position - 1):g} ms")
+    if "frames_per_unit" in configuration:
+        lines.append(f"- {configuration['n_units']} units of {frame_ms * configuration['frames_per_unit']:g} ms")
+    return lines
 
 
 def _origin(facts: Mapping[str, Any] | None) -> list[str]:
@@ -120,7 +142,7 @@ def _training(facts: Mapping[str, Any] | None) -> list[str]:
     lines = [f"- data: {facts['data']}", f"- terms of the data: {facts['data_licence']}"]
     if facts["data_options"]:
         lines.append("- prepared with: " + ", ".join(f"{key} {value}" for key, value in facts["data_options"].items()))
-    lines += [f"- {facts['steps']} optimizer steps"]
+    lines += [f"- {facts['steps']} optimizer steps"] if facts["steps"] else []
     return ["## Training", "\n".join(lines)]
 
 

@@ -6,19 +6,23 @@ from pathlib import Path
 
 from optophone.core.bundle import Bundle, check_composition, open_bundle
 from optophone.core.configuration import from_mapping
-from optophone.core.errors import BundleError
+from optophone.core.errors import BundleError, ConfigurationError
 from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
-from optophone.core.protocols import Vocoder
+from optophone.core.k_means_units import KMeansUnits
+from optophone.core.protocols import UnitEncoder, Vocoder
 from optophone.core.regions import RegionSpec
 from optophone.pipelines import Describer, Hedge, TokenPipeline, Voice, VoiceConfig
 from optophone.runtime.onnx_acoustic import OnnxAcoustic
 from optophone.runtime.onnx_captioner import OnnxCaptioner
+from optophone.runtime.onnx_units import UNITS_GRAPH, OnnxUnitEncoder
 from optophone.runtime.onnx_vocoder import VOCODER_GRAPH, OnnxVocoder
 from optophone.runtime.photograph_detector import PHOTOGRAPH_FILE, NumpyPhotographDetector
 from optophone.runtime.session import resolve_threads
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "bundles"
 DEFAULT = "default"
+K_MEANS = "k-means"  # class of unit bundles that have centres in place of a graph
+K_MEANS_FILE = "k-means.npz"
 
 
 def load(bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> TokenPipeline:
@@ -109,6 +113,37 @@ def load_vocoder(bundle: Bundle, threads: int | None = None) -> Vocoder:
         known = ", ".join(_VOCODERS)
         raise BundleError(f"{bundle.folder}: unknown vocoder {bundle.manifest.cls!r}; this version knows: {known}.")
     return build(bundle)
+
+
+def load_unit_encoder(
+    bundle: str | os.PathLike[str] | Bundle, *, quantizer: int | None = None, threads: int | None = None
+) -> UnitEncoder:
+    """Speech to units, from a bundle of kind "units".
+
+    Args:
+        bundle: a folder, the name of an embedded bundle, or one that is open.
+        quantizer: position whose units are wanted, where a network has several; None for its last.
+        threads: of the graph; None takes the cores, at most 4.
+
+    Raises:
+        BundleError: something is missing or damaged, or the bundle is of another kind.
+        ConfigurationError: there is no such quantizer.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(find_bundle(bundle))
+    if opened.manifest.kind != "units":
+        raise BundleError(
+            f"{opened.folder}: units of speech are needed here, but this is of kind {opened.manifest.kind}."
+        )
+    if UNITS_GRAPH in opened.manifest.files:
+        return OnnxUnitEncoder(opened, quantizer, resolve_threads(threads))
+    if opened.manifest.cls != K_MEANS:
+        raise BundleError(f"{opened.folder}: unknown units {opened.manifest.cls!r}; this version knows: {K_MEANS}.")
+    if quantizer is not None:
+        raise ConfigurationError(f"{opened.folder}: k-means has no quantizers to choose from; leave --quantizer out.")
+    units = KMeansUnits.load(opened.file(K_MEANS_FILE))
+    if units.vocabulary != opened.vocabulary():
+        raise BundleError(f"{opened.folder}: its vocabulary does not fit its centres; export the bundle again.")
+    return units
 
 
 def open_part(system: Bundle, kind: str) -> Bundle:
