@@ -14,6 +14,8 @@ from optophone.core.units import collapse, expand
 from optophone.models.units.quantizer import Quantizer
 from optophone.models.units.resdavenet import ResDAVEnet, ResDAVEnetConfig
 from optophone.models.units.resdavenet_units import ResDAVEnetUnits
+from optophone.models.units.wavenet_vq_units import WaveNetVQUnits
+from tiny_wavenets import tiny_wavenet_vq
 
 RATE = 16000
 
@@ -43,6 +45,16 @@ def resdavenet(position: int) -> UnitEncoder:
     return encoder
 
 
+def wavenet_vq(features: str) -> UnitEncoder:
+    """Codes that are frames of the network itself, as above."""
+    network = tiny_wavenet_vq(features=features, n_mels=40, samples=160)
+    encoder = WaveNetVQUnits(network)
+    with torch.no_grad():
+        frames = network.encode(torch.from_numpy(encoder.bank(speech(2.0, 99)))[None]).frames[0].T
+    network.quantizer.codes.copy_(frames[torch.linspace(0, len(frames) - 1, 12).long()])
+    return encoder
+
+
 def k_means(config: KMeansUnitsConfig) -> UnitEncoder:
     return fit_k_means_units([speech(1.0, i) for i in range(4)], KMeansConfig(n_codes=12, n_steps=5), config)
 
@@ -51,6 +63,8 @@ MEMBERS: dict[str, tuple[Callable[[], UnitEncoder], int]] = {  # and samples of 
     "k-means": (lambda: k_means(KMeansUnitsConfig()), 640),
     "k-means, single frames as they are": (lambda: k_means(KMeansUnitsConfig(frames_per_unit=1, normalize=False)), 160),
     **{f"resdavenet, position {i}": (lambda i=i: resdavenet(i), 160 * 2 ** (i - 1)) for i in range(1, 6)},
+    "wavenet-vq": (lambda: wavenet_vq("mfcc"), 640),
+    "wavenet-vq over log-mels": (lambda: wavenet_vq("log-mel"), 640),
 }
 
 
