@@ -15,23 +15,27 @@ from torch import nn
 
 from optophone.checkpoints import load_reference
 from optophone.checkpoints.files import read_checkpoint, state_dict_of
+from optophone.checkpoints.resdavenet_vq import AUDIO
 from optophone.checkpoints.sat_encoder import GRID_SIDE, torchvision_names
 from optophone.checkpoints.vocabularies import check_size, read_reference_vocabulary
 from optophone.checkpoints.xlan import XLAN_SEARCH
+from optophone.core.audio import read_wave
 from optophone.core.bundle import Bundle, check_composition, open_bundle
 from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
 from optophone.core.picture import PictureSpec, load_picture
 from optophone.core.regions import RegionSpec, load_regions
 from optophone.core.search import SearchConfig
+from optophone.core.unit_filter_bank import UnitFilterBankConfig
 from optophone.core.vocabulary import tacotron2_characters
 from optophone.export.acoustic import TrainedAcoustic, export_acoustic
 from optophone.export.captioner import TrainedCaptioner, export_captioner
 from optophone.export.encoder import TrainedEncoder, export_encoder, load_encoder
 from optophone.export.import_facts import ImportFacts
-from optophone.export.noise import noise_mels, noise_pictures, noise_regions, sentences
+from optophone.export.noise import noise_mels, noise_pictures, noise_regions, noise_waves, sentences
 from optophone.export.part import Additions, export_system, finish_part, is_bundle
 from optophone.export.training_facts import Precision
+from optophone.export.units import TrainedUnits, export_units
 from optophone.export.vocoder import TrainedVocoder, export_vocoder
 from optophone.models.captioners.captioner import Captioner
 
@@ -39,6 +43,9 @@ N_NOISE = 24
 N_EXAMPLES = 60
 N_CALIBRATION_PICTURES = 200
 N_NOISE_FRAMES = 160
+N_NOISE_WAVES = 4
+N_EXAMPLE_SOUNDS = 24
+_SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 _MAX_CONFIG_BYTES = 2**20
 # The options under which the original Tacotron 2 and WaveGlow keep the layout of its mel → ours.
 _MEL_OPTIONS = {
@@ -113,7 +120,7 @@ def run_import(options: ImportOptions) -> Iterator[str]:
         if options.reference == "resnet":
             measured, part = None, _import_encoder(options, content, folder / "encoder")
         else:
-            load = {"tacotron2": _import_voice, "waveglow": _import_vocoder}.get(options.reference, _import_captioner)
+            load = _IMPORTS.get(options.reference, _import_captioner)
             measured, part = load(options, content, folder), folder / options.precision
         if options.vocoder is None:
             finish_part(open_bundle(part), options.output, additions, measured)
@@ -154,6 +161,24 @@ def _import_vocoder(options: ImportOptions, content: Mapping[str, Any], folder: 
     mel = replace(mel_spec(config, model.config.n_mels), hop_length=model.config.hop_length)
     trained = TrainedVocoder(model, mel, _facts(options), options.sigma, options.denoise)
     return export_vocoder(trained, folder, options.precision, noise_mels(2, mel.n_mels, N_NOISE_FRAMES))
+
+
+def _import_units(options: ImportOptions, content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The half that hears alone; that of a file with both, which are told apart by the beginnings of their keys."""
+    state = state_dict_of(content, options.checkpoint, "audio_model")
+    hearing = {name: value for name, value in state.items() if name.removeprefix("module.").startswith(AUDIO)}
+    model: Any = load_reference("resdavenet-vq", hearing or state, _options_of(options, content))
+    if not model.audio.config.quantizers:
+        raise ConfigurationError(f"{options.checkpoint}: has no quantizer, so it makes no units; give a ResDAVEnet-VQ.")
+    bank = UnitFilterBankConfig(n_mels=model.audio.config.n_mels)
+    examples = noise_waves(N_NOISE_WAVES, bank.sample_rate)
+    if options.examples is not None:
+        files = _spread(_files(options.examples, _SOUNDS), N_EXAMPLE_SOUNDS)
+        examples = [read_wave(path, bank.sample_rate)[0] for path in files]
+    return export_units(TrainedUnits(model.audio, bank, _facts(options)), folder, examples)
+
+
+_IMPORTS = {"tacotron2": _import_voice, "waveglow": _import_vocoder, "resdavenet-vq": _import_units}
 
 
 def _vocoder_for(options: ImportOptions, acoustic: Bundle, folder: Path) -> Bundle:

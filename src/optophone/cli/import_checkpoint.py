@@ -8,13 +8,13 @@ from click.core import ParameterSource
 
 from optophone.core.errors import ConfigurationError
 
-REFERENCES = ("xlan", "sat", "tacotron2", "waveglow", "resnet")
+REFERENCES = ("xlan", "sat", "tacotron2", "waveglow", "resdavenet-vq", "resnet")
 # The references that take each option; of the others it would be ignored silently, so it is an error.
 OPTION_OWNERS = {
     "vocabulary": ("xlan", "sat", "tacotron2"),
     "precision": ("xlan", "sat", "tacotron2", "waveglow"),
     "encoder": ("xlan", "sat"),
-    "examples": ("xlan", "sat"),
+    "examples": ("xlan", "sat", "resdavenet-vq"),
     "vocoder": ("tacotron2",),
     "sigma": ("waveglow", "tacotron2"),
     "denoise": ("waveglow", "tacotron2"),
@@ -56,7 +56,7 @@ OPTION_OWNERS = {
     "--examples",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Photos, or .npz files of region features, to check the graphs on; int8 with --encoder needs them.",
+    help="Photos, .npz files of region features, or sounds to check the graphs on; int8 with --encoder needs them.",
 )
 @click.option(
     "--vocoder",
@@ -93,11 +93,12 @@ def import_checkpoint(
 
     \b
     REFERENCE says whose it is:
-      xlan        X-LAN of JDAI-CV/image-captioning; reads region features (.npz)
-      sat         Show, Attend and Tell of sgrvinod's PyTorch tutorial; reads a ResNet's grid
-      tacotron2   Tacotron 2 of NVIDIA: a voice
-      waveglow    WaveGlow of NVIDIA, any of its three layouts: what makes a voice's spectrograms sound
-      resnet      torchvision's ResNet: what --encoder takes
+      xlan           X-LAN of JDAI-CV/image-captioning; reads region features (.npz)
+      sat            Show, Attend and Tell of sgrvinod's PyTorch tutorial; reads a ResNet's grid
+      tacotron2      Tacotron 2 of NVIDIA: a voice
+      waveglow       WaveGlow of NVIDIA, any of its three layouts: what makes a voice's spectrograms sound
+      resdavenet-vq  ResDAVEnet-VQ of wnhsu: units of speech (its audio model, e.g. best_audio_model.pth)
+      resnet         torchvision's ResNet: what --encoder takes
 
     The graphs are compared with the weights; nothing is written where they differ. Files that hold Python objects are
     refused, because loading them could run any code; the message says how to make plain weights of them.
@@ -111,6 +112,8 @@ def import_checkpoint(
       optophone say "Hello there." -m bundles/voice
       optophone import waveglow waveglow.weights.pt -o bundles/waveglow
       optophone say "Hello there." -m bundles/voice --vocoder bundles/waveglow
+      optophone import resdavenet-vq best_audio_model.pth -o bundles/units
+      optophone units speech.wav -m bundles/units --quantizer 3
     """
     _refuse_foreign_options(context, reference)
     from optophone.cli.checkpoint_import import ImportOptions, run_import

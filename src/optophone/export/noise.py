@@ -37,6 +37,18 @@ def noise_mels(n: int, n_mels: int, n_frames: int) -> list[np.ndarray]:
     return found
 
 
+def noise_waves(n: int, sample_rate: int) -> list[np.ndarray]:
+    """Two seconds each of tones under noise (N,) float32: another tone and loudness every tenth, like syllables."""
+    generator = np.random.default_rng(0)
+    found, every = [], sample_rate // 10
+    for _ in range(n):
+        frequency = np.repeat(np.exp(generator.uniform(np.log(100), np.log(0.4 * sample_rate), 20)), every)
+        loudness = np.repeat(generator.uniform(0.01, 0.3, 20), every)
+        tone = np.sin(2 * np.pi * np.cumsum(frequency) / sample_rate)
+        found.append((loudness * (tone + generator.normal(0, 0.3, len(tone)))).astype(np.float32))
+    return found
+
+
 def sentences(vocabulary: Vocabulary) -> list[np.ndarray]:
     """Symbols (S,) of a few sentences; where the vocabulary cannot spell them, symbols by chance."""
     if vocabulary.kind == "characters" and all(letter in vocabulary.symbols for text in _TEXTS for letter in text):
