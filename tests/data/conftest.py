@@ -133,6 +133,74 @@ class Trees:
             (chapter / f"{speaker}_121.trans.tsv").write_text("ignored\n")
         return source
 
+    def places_audio(self) -> Path:
+        """Two recordings in train, one in val, and their pictures beside the corpus."""
+        source = self.root / "PlacesAudio_400k_distro"
+        (source / "metadata").mkdir(parents=True)
+        for number, split in enumerate(("train", "val")):
+            entries = []
+            for i in range(2 - number):
+                wav, image = f"wavs/{split}/utterance_{i}.wav", f"a/abbey/gsun_{split}_{i}.jpg"
+                self.sound(source / wav, 1600 + 160 * i)
+                (self.root / "images" / image).parent.mkdir(parents=True, exist_ok=True)
+                (self.root / "images" / image).write_bytes(self.picture(5 * number + i, (30, 20), "jpeg"))
+                entry = {"uttid": f"A{split}-GSUN_{i}", "speaker": f"A{split}", "asr_text": "an old abbey", "wav": wav}
+                entries.append({**entry, "image": image})
+            content = {"image_base_path": "/nowhere/images", "audio_base_path": "/nowhere/audio", "data": entries}
+            (source / "metadata" / f"{split}.json").write_text(json.dumps(content))
+        return source
+
+    def spokencoco(self) -> Path:
+        """Two captions of one picture in train, and one caption in val."""
+        source = self.root / "SpokenCOCO"
+        for split, name, count in (
+            ("train", "val2014/COCO_val2014_000000000042", 2),
+            ("val", "val2014/COCO_val2014_7", 1),
+        ):
+            captions = []
+            for i in range(count):
+                wav = f"wavs/{split}/0/m0-3LU_{split}_{i}.wav"
+                self.sound(source / wav, 1600 + 160 * i)
+                caption = {"text": f"A URINAL {i}", "speaker": "m0", "uttid": f"m0-3LU_{split}_{i}", "wav": wav}
+                captions.append({**caption, "parse_tree": "( a urinal )"})
+            content = {"data": [{"image": f"{name}.jpg", "captions": captions}]}
+            (source / f"SpokenCOCO_{split}.json").write_text(json.dumps(content))
+        return source
+
+    def speechcoco(self) -> Path:
+        """Two captions of one picture in train2014, one in val2014, described by JSON files."""
+        source = self.root / "CORPUS-MSCOCO"
+        for part, picture, captions in (("train2014", 298817, (26763, 26002)), ("val2014", 7, (9,))):
+            for i, caption in enumerate(captions):
+                name = f"{picture}_{caption}_Phil_None_0-9"
+                self.sound(source / part / "wav" / f"{name}.wav", 1600 + 160 * i)
+                content = {
+                    "duration": 0.1,
+                    "speaker": "Phil",
+                    "synthesisedCaption": f"A group of turkeys, {i}.",
+                    "timecode": [],
+                    "speed": 0.9,
+                    "wavFilename": f"{name}.wav",
+                    "captionID": caption,
+                    "imgID": picture,
+                    "disfluency": ["None", ""],
+                }
+                (source / part / "json").mkdir(exist_ok=True)
+                (source / part / "json" / f"{name}.json").write_text(json.dumps(content))
+        return source
+
+    def flickr8k_audio(self) -> Path:
+        """A recording of two captions of a training picture and one of a dev picture; `flickr8k` makes the pictures."""
+        source = self.root / "flickr_audio"
+        lines = [("train_0", 1, 4), ("train_0", 0, 7), ("dev_0", 2, 4), ("elsewhere", 0, 1)]
+        for i, (picture, number, _) in enumerate(lines):
+            self.sound(source / "wavs" / f"{picture}_{number}.wav", 1600 + 160 * i)
+        captions = "".join(f"{picture}_{number}.wav {picture}.jpg #{number}\n" for picture, number, _ in lines)
+        (source / "wav2capt.txt").write_text(captions)
+        speakers = "".join(f"{picture}_{number}.wav {speaker}\n" for picture, number, speaker in lines)
+        (source / "wav2spk.txt").write_text(speakers)
+        return source
+
     @staticmethod
     def sound(path: Path, n_samples: int, sample_rate: int = 16000) -> None:
         """A tone in a file of the kind that its suffix names."""

@@ -37,6 +37,9 @@ def test_says_ready_and_then_nothing_to_do(trees, tmp_path):
         ("ljspeech", "ljspeech"),
         ("librispeech", "librispeech"),
         ("libritts", "libritts"),
+        ("places-audio", "places_audio"),
+        ("spokencoco", "spokencoco"),
+        ("speechcoco", "speechcoco"),
     ],
 )
 def test_the_other_downloads(trees, tmp_path, dataset, layout):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CAPTIONED = ("coco-karpathy", "flickr8k-karpathy", "flickr30k", "coco")
 SPEAKERS = ("librispeech", "libritts")
+RECORDED = ("places-audio", "spokencoco", "speechcoco", "flickr8k-audio")
 SPOKEN = ("spoken-captions", "spoken-words")
 DATASETS = (
     "flickr8k",
@@ -24,6 +25,7 @@ DATASETS = (
     "ljspeech",
     "librispeech",
     "libritts",
+    *RECORDED,
     "spoken-captions",
     "spoken-words",
     "region-features",
@@ -33,7 +35,7 @@ DATASETS = (
 OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     "count": ("non-photographs",),
     "seed": ("non-photographs", "spoken-words"),
-    "size": ("flickr8k", *CAPTIONED),
+    "size": ("flickr8k", *CAPTIONED, "places-audio"),
     "features_only": CAPTIONED,
     "year": ("coco",),
     "voice": SPOKEN,
@@ -44,6 +46,8 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     "utterances": ("spoken-words",),
     "dev": ("spoken-words",),
     "held_back_speakers": SPEAKERS,
+    "pictures": RECORDED,
+    "skip_damaged": RECORDED,
     "precision": ("region-features",),
 }
 
@@ -52,7 +56,9 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
 @click.argument("dataset", type=click.Choice(DATASETS), metavar="DATASET")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path), required=False)
-@click.option("--size", default=192, show_default=True, help="coco, flickr…: side of the packed pictures, pixels.")
+@click.option(
+    "--size", default=192, show_default=True, help="coco, flickr…, places-audio: side of the packed pictures."
+)
 @click.option("--features-only", is_flag=True, help="coco, flickr30k, …-karpathy: captions without their pictures.")
 @click.option("--year", type=click.Choice(["2014", "2017"]), help="coco: which captions.  [default: those there]")
 @click.option("--voice", default="en-us", show_default=True, help="spoken-…: voice of espeak-ng.")
@@ -68,6 +74,13 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     default=0,
     help="libri…: speakers that make up dev where no set is there for it.  [default: a tenth of every speaker]",
 )
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path),
+    help="flickr8k-audio, spokencoco, speechcoco: take the splits of these prepared pictures. places-audio: the folder "
+    "of Places205, to be packed.",
+)
+@click.option("--skip-damaged", is_flag=True, help="The same: leave out missing and damaged sound files.")
 @click.option("--count", default=40, show_default=True, help="non-photographs: pictures of each family.")
 @click.option("--seed", default=0, show_default=True, help="non-photographs, spoken-words: draws others.")
 @click.option(
@@ -94,6 +107,8 @@ def prepare(
     utterances: int,
     dev: int,
     held_back_speakers: int,
+    pictures: Path | None,
+    skip_damaged: bool,
     count: int,
     seed: int,
     precision: Literal["float16", "float32"],
@@ -111,6 +126,10 @@ def prepare(
       ljspeech          one voice reading, with text
       librispeech       many voices reading, with text
       libritts          the same, cut at sentences, with punctuation
+      places-audio      photographs of places, described aloud
+      spokencoco        the captions of COCO, read aloud by many voices
+      speechcoco        the captions of COCO, said by eight synthetic voices
+      flickr8k-audio    the captions of Flickr8k, read aloud by many voices
       spoken-captions   every caption of a prepared flickr8k (SOURCE), said by espeak-ng
       spoken-words      random words of a pronouncing dictionary or word list (SOURCE), said by espeak-ng
       region-features   a bottom-up TSV, or a folder of .tsv, .npz or .npy files, of any pictures
@@ -139,6 +158,8 @@ def prepare(
         result = prepare_spoken_words(source, out, words, spoken_by, margin_ms=margin, jobs=jobs)
     elif dataset in SPEAKERS:
         result = _prepare_speakers(dataset, source, out, held_back_speakers)
+    elif dataset in RECORDED:
+        result = _prepare_recordings(dataset, source, out, pictures, size, skip_damaged)
     elif dataset == "region-features":
         from optophone.data.prepare.region_features import prepare_region_features
 
@@ -163,6 +184,26 @@ def _prepare_speakers(dataset: str, source: Path, out: Path, held_back_speakers:
     from optophone.data.prepare.libritts import prepare_libritts
 
     return prepare_libritts(source, out, held_back_speakers)
+
+
+def _prepare_recordings(
+    dataset: str, source: Path, out: Path, pictures: Path | None, size: int, skip_damaged: bool
+) -> "Dataset":
+    if dataset == "places-audio":
+        from optophone.data.prepare.places_audio import prepare_places_audio
+
+        return prepare_places_audio(source, out, pictures, size, skip_damaged)
+    if dataset == "spokencoco":
+        from optophone.data.prepare.spokencoco import prepare_spokencoco
+
+        return prepare_spokencoco(source, out, pictures, skip_damaged)
+    if dataset == "speechcoco":
+        from optophone.data.prepare.speechcoco import prepare_speechcoco
+
+        return prepare_speechcoco(source, out, pictures, skip_damaged)
+    from optophone.data.prepare.flickr8k_audio import prepare_flickr8k_audio
+
+    return prepare_flickr8k_audio(source, out, pictures, skip_damaged)
 
 
 def _prepare_download(

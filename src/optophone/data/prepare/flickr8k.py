@@ -48,7 +48,7 @@ def prepare_flickr8k(source: str | Path, out: str | Path, size: int = 192) -> Da
         return finished
     folder = _picture_folder(source)
     captions = read_captions(source / TEXT_FOLDER / TOKEN_FILE)
-    splits = {name: _rows(folder, captions, names) for name, names in _read_lists(source / TEXT_FOLDER).items()}
+    splits = {name: _rows(folder, captions, names) for name, names in read_lists(source / TEXT_FOLDER).items()}
     for name, rows in splits.items():
         pictures = functools.partial(_pictures, folder, rows, size)
         pack_pictures(out / f"{name}.pictures.npy", len(rows), size, pictures)
@@ -85,7 +85,7 @@ def read_captions(path: Path) -> dict[str, list[str]]:
     return {name: [captions[index] for index in sorted(captions)] for name, captions in numbered.items()}
 
 
-def _read_lists(folder: Path) -> dict[str, list[str]]:
+def read_lists(folder: Path) -> dict[str, list[str]]:
     """Split name to picture names, for the lists that are present; a picture belongs to one split only."""
     lists = {}
     owner: dict[str, str] = {}
