@@ -77,6 +77,22 @@ def family_table(members: dict[str, list[dict[str, Any]]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(cells) + " |" for cells in rows])
 
 
+def symbols_table() -> str:
+    """The transformer over words, phones and characters: the result files called symbols-KIND.json."""
+    headings = ("symbols", *HEADINGS[2:11])
+    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    for symbols in ("words", "phones", "characters"):
+        path = RESULTS / f"symbols-{symbols}.json"
+        if not path.is_file():
+            continue
+        scores = json.loads(path.read_text(encoding="utf-8"))
+        means = [scores["scores"].get(name) for name in NAMES]
+        cells = ["–" if mean is None else f"{mean:.1f}" for mean in means]
+        cells += [interval([scores]), str(scores["scores"]["n_distinct_captions"])]
+        lines.append("| " + " | ".join((symbols, *cells)) + " |")
+    return "\n".join(lines)
+
+
 def speed_table(measured: dict[str, Any]) -> str:
     """X-LAN in full size beside a plain reading of the original: `benchmarks/captioning.py`."""
     machine = measured["machine"]
@@ -104,7 +120,8 @@ def main() -> None:
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    PAGE.write_text(f"{before}{MARKS[0]}\n{family_table(load())}\n\n{speed}\n{MARKS[1]}{after}", encoding="utf-8")
+    tables = "\n\n".join((family_table(load()), symbols_table(), speed))
+    PAGE.write_text(f"{before}{MARKS[0]}\n{tables}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

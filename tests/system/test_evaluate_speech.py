@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from optophone.cli import speech_evaluation
 from optophone.cli.main import run
 from optophone.cli.speech_evaluation import error_rates
 from optophone.evaluation.hard_sentences import read_sentences
+from optophone.evaluation.recognizer import spoken_words
 from tiny_bundles import write_system, write_vocoder, write_voice
 from tiny_datasets import write_speech
 
@@ -36,6 +38,26 @@ def test_a_voice_is_compared_and_diagnosed(data: str, tmp_path: Path, capfd: pyt
     assert result["scores"]["stoi"] is result["recognizer"] is None
     assert result["attention"]["n_utterances"] == 2
     assert result["attention"]["stop_failures"] == result["attention"]["faulty"] == 0
+
+
+def test_hard_sentences_are_heard_too(
+    data: str, tmp_path: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pocketsphinx")
+    # The recordings are called "aa", "bbb", and so on, which no recogniser knows.
+    monkeypatch.setattr(
+        speech_evaluation, "spoken_words", lambda text: ["dog"] if len(set(text)) == 1 else spoken_words(text)
+    )
+    sentences = tmp_path / "hard.txt"
+    sentences.write_text("a dog runs\nzzyzx abcdz\n1984!\n")
+    system = str(write_system(tmp_path / "system"))
+    options = ["--sentences", str(sentences), "-q", "-o", str(tmp_path / "x.json"), "--jobs", "1"]
+    assert run(["evaluate", "speech", system, data, "--limit", "2", *options]) == 0
+    heard = json.loads((tmp_path / "x.json").read_text())["recognizer"]
+    assert (heard["hard"]["sentences"], heard["hard"]["left_out"]) == (2, 1)
+    assert heard["hard"]["word"] > 0.5  # it makes tones
+    assert (heard["sentences"], heard["made"].keys()) == (2, {"word", "character"})
+    assert "hard sentences" in capfd.readouterr().out
 
 
 def test_a_voice_that_never_ends_is_counted(data: str, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The work of `optophone evaluate speech`."""
 
+import itertools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ class SpeechEvaluation:
             recordings, spoken = self._speak()
             diagnosis = self._diagnose(sentences) if self.voice and sentences else None
         distances = self._compare(recordings, spoken)
-        heard = self._listen(recordings, spoken) if self.options.recognizer else None
+        heard = self._listen(recordings, spoken, sentences) if self.options.recognizer else None
         if not self.options.recognizer:
             self.missing["recognizer"] = "left out by --no-recognizer"
         means = {field.name: mean_of([getattr(one, field.name) for one in distances]) for field in fields(distances[0])}
@@ -148,28 +149,47 @@ class SpeechEvaluation:
             for one, stoi, pesq in zip(distances, found["stoi"], found["pesq"], strict=True)
         ]
 
-    def _listen(self, recordings: list[np.ndarray], spoken: list[np.ndarray]) -> dict[str, Any] | None:
-        """Word and character error rates of what was made, and of the recordings, by one recogniser."""
+    def _listen(
+        self, recordings: list[np.ndarray], spoken: list[np.ndarray], sentences: list[str]
+    ) -> dict[str, Any] | None:
+        """Word and character error rates of what was made, of the recordings and of the hard sentences.
+
+        One recogniser hears them all, which knows the words of all.
+        """
         try:
             known = pronunciations()
         except ModuleNotFoundError as error:
             self.missing["recognizer"] = f"{error.name} is not installed: {_INSTALL}"
             return None
         texts = [spoken_words(row["text"]) for row in self.rows]
-        chosen = [i for i, words in enumerate(texts) if words and all(word in known for word in words)]
+        chosen = understood(texts, known)
         if not chosen:
             self.missing["recognizer"] = "every text has a word without a known pronunciation"
             return None
-        rate, sentences = self.spec.sample_rate, [texts[i] for i in chosen]
-        waves = [(which[i], rate) for which in (spoken, recordings) for i in chosen]
-        with Progress(len(waves), self.options.quiet) as progress:
-            heard = hear_all(waves, sentences, RecognizerConfig(), self.options.jobs, progress.advance)
-        return {
-            "made": error_rates(sentences, heard[: len(chosen)]),
-            "recorded": error_rates(sentences, heard[len(chosen) :]),
-            "sentences": len(chosen),
-            "left_out": len(texts) - len(chosen),
+        hard = [spoken_words(sentence) for sentence in sentences] if self.voice else []
+        further = understood(hard, known)
+        said = [*(texts[i] for _ in range(2) for i in chosen), *(hard[i] for i in further)]
+        with warnings.catch_warnings(), Progress(len(said), self.options.quiet) as progress:
+            warnings.simplefilter("ignore")  # faults are counted
+            waves = itertools.chain(
+                (which[i] for which in (spoken, recordings) for i in chosen),
+                (self.voice.say(sentences[i]).wave for i in further if self.voice),
+            )
+            rate = self.spec.sample_rate
+            heard = hear_all(
+                ((wave, rate) for wave in waves), said, RecognizerConfig(), self.options.jobs, progress.advance
+            )
+        n = len(chosen)
+        result = {
+            "made": error_rates(said[:n], heard[:n]),
+            "recorded": error_rates(said[n : 2 * n], heard[n : 2 * n]),
+            "sentences": n,
+            "left_out": len(texts) - n,
         }
+        if further:
+            hard_rates = error_rates(said[2 * n :], heard[2 * n :])
+            result["hard"] = {**hard_rates, "sentences": len(further), "left_out": len(hard) - len(further)}
+        return result
 
     def _diagnose(self, sentences: list[str]) -> Diagnosis | None:
         assert self.voice is not None
@@ -216,24 +236,17 @@ class SpeechEvaluation:
         if heard is None:
             tables.append(f"recogniser: not measured, {self.missing['recognizer']}")
         else:
-            made, recorded = heard["made"], heard["recorded"]
-            tables.append(
-                table(
-                    [
-                        ("recogniser's errors", "made", "recorded"),
-                        *(
-                            (f"{kind} error rate", f"{made[kind]:.3f}", f"{recorded[kind]:.3f}")
-                            for kind in ("word", "character")
-                        ),
-                    ]
-                )
-                + f"\nheard: {heard['sentences']} sentences; {heard['left_out']} left out for an unknown word"
-            )
+            tables.append(_hearing_text(heard))
         if diagnosis is not None:
             tables.append(_diagnosis_text(diagnosis))
         elif "attention" in self.missing:
             tables.append(f"attention: not measured, {self.missing['attention']}")
         return tables
+
+
+def understood(texts: list[list[str]], known: Container[str]) -> list[int]:
+    """The texts that have words, and only words that the recogniser knows."""
+    return [i for i, words in enumerate(texts) if words and all(word in known for word in words)]
 
 
 def error_rates(sentences: list[list[str]], heard: list[list[str]]) -> dict[str, float]:
@@ -243,6 +256,18 @@ def error_rates(sentences: list[list[str]], heard: list[list[str]]) -> dict[str,
     lines = [(" ".join(said), " ".join(found)) for said, found in pairs]
     characters = sum(word_errors(said, found) for said, found in lines) / sum(len(said) for said, _ in lines)
     return {"word": words, "character": characters}
+
+
+def _hearing_text(heard: dict[str, Any]) -> str:
+    columns = {"made": heard["made"], "recorded": heard["recorded"]}
+    counts = f"heard: {heard['sentences']} sentences; {heard['left_out']} left out for an unknown word"
+    if "hard" in heard:
+        columns["hard sentences"] = heard["hard"]
+        counts += f"; {heard['hard']['sentences']} hard ones, {heard['hard']['left_out']} left out"
+    rows = [
+        (f"{kind} error rate", *(f"{rates[kind]:.3f}" for rates in columns.values())) for kind in ("word", "character")
+    ]
+    return table([("recogniser's errors", *columns), *rows]) + f"\n{counts}"
 
 
 def _diagnosis_text(found: Diagnosis) -> str:
