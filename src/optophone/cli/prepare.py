@@ -80,7 +80,7 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     help="flickr8k-audio, spokencoco, speechcoco: take the splits of these prepared pictures. places-audio: the folder "
     "of Places205, to be packed.",
 )
-@click.option("--skip-damaged", is_flag=True, help="The same: leave out missing and damaged sound files.")
+@click.option("--skip-damaged", is_flag=True, help="Of the same corpora: leave out missing and damaged sound files.")
 @click.option("--count", default=40, show_default=True, help="non-photographs: pictures of each family.")
 @click.option("--seed", default=0, show_default=True, help="non-photographs, spoken-words: draws others.")
 @click.option(
