@@ -120,7 +120,7 @@ import optophone, optophone.core, optophone.runtime
 modules = ["optophone.pipelines"]
 for room in (optophone.core, optophone.runtime):
     modules += [module.name for module in pkgutil.walk_packages(room.__path__, room.__name__ + ".")]
-for name in modules + ["optophone.cli." + command for command in ("speak", "caption", "say", "models")]:
+for name in modules + ["optophone.cli." + command for command in ("speak", "caption", "say", "units", "models")]:
     importlib.import_module(name)
 from optophone.cli.main import run
 sys.exit(run(sys.argv[1:]))
@@ -154,7 +154,8 @@ def test_the_server_imports_without_torch() -> None:
 def test_commands_are_cheap_to_import(module: str) -> None:
     workers = {"picture_speaker", "text_speaker", "sound_files", "sound_stream", "trained_run"}
     workers |= {"caption_evaluation", "doubt_evaluation", "voice_evaluation", "checkpoint_import", "speech_evaluation"}
-    workers |= {"caption_file_evaluation", "caption_scoring", "trained_units"}  # all imported when a command runs
+    workers |= {"trained_units", "unit_writing"}
+    workers |= {"caption_file_evaluation", "caption_scoring"}  # all imported when a command runs
     if module.rpartition(".")[2] in workers:
         pytest.skip("does the work of a command")
     check = f"import sys, {module}; print(*({{'numpy', 'torch', 'onnxruntime', 'PIL', 'yaml'}} & set(sys.modules)))"

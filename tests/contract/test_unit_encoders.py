@@ -1,6 +1,8 @@
 """The same promises of every unit encoder. A new member joins by one line in MEMBERS."""
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from optophone.models.units.quantizer import Quantizer
 from optophone.models.units.resdavenet import ResDAVEnet, ResDAVEnetConfig
 from optophone.models.units.resdavenet_units import ResDAVEnetUnits
 from optophone.models.units.wavenet_vq_units import WaveNetVQUnits
+from optophone.runtime.load import load_unit_encoder
+from tiny_units import write_units
 from tiny_wavenets import tiny_wavenet_vq
 
 RATE = 16000
@@ -59,10 +63,17 @@ def k_means(config: KMeansUnitsConfig) -> UnitEncoder:
     return fit_k_means_units([speech(1.0, i) for i in range(4)], KMeansConfig(n_codes=12, n_steps=5), config)
 
 
+def bundled(position: int) -> UnitEncoder:
+    with tempfile.TemporaryDirectory() as folder:  # a graph in memory needs its file no longer
+        return load_unit_encoder(write_units(Path(folder)), quantizer=position)
+
+
 MEMBERS: dict[str, tuple[Callable[[], UnitEncoder], int]] = {  # and samples of a unit
     "k-means": (lambda: k_means(KMeansUnitsConfig()), 640),
     "k-means, single frames as they are": (lambda: k_means(KMeansUnitsConfig(frames_per_unit=1, normalize=False)), 160),
     **{f"resdavenet, position {i}": (lambda i=i: resdavenet(i), 160 * 2 ** (i - 1)) for i in range(1, 6)},
+    "resdavenet, position 2, in a bundle": (lambda: bundled(2), 320),
+    "resdavenet, position 3, in a bundle": (lambda: bundled(3), 640),
     "wavenet-vq": (lambda: wavenet_vq("mfcc"), 640),
     "wavenet-vq over log-mels": (lambda: wavenet_vq("log-mel"), 640),
 }

@@ -24,6 +24,7 @@ COMMANDS = {
     "caption": ("Use", "Describe photos in words only."),
     "say": ("Use", "Speak a text with the voice alone."),
     "features": ("Use", "Find objects in photos: region features for the captioners that read these."),
+    "units": ("Use", "Write speech down in units, without any text."),
     "models": ("Use", "List the models that are there, with size and figures."),
     "prepare": ("Make", "Turn a data set into manifests to train on."),
     "train": ("Make", "Train a part from a YAML configuration; resumes by itself."),

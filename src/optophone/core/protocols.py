@@ -124,6 +124,11 @@ class UnitEncoder(Protocol):
     vocabulary: Vocabulary
     sample_rate: int
 
+    @property
+    def unit_s(self) -> float:
+        """Seconds that a unit lasts."""
+        ...
+
     def units(self, wave: np.ndarray) -> np.ndarray:
         """Units (S,) int64 of `wave` (N,) float32 at `sample_rate`, one per frame, runs not collapsed."""
         ...
