@@ -1,14 +1,17 @@
 """Every `optophone ...` command that the documents and the run scripts show is one that the program takes."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 
 import click
 import pytest
 
 from optophone.cli.main import COMMANDS, cli
+from optophone.core.configuration import to_mapping
 from optophone.core.errors import OptophoneError
 from optophone.training.run import build_experiment, read_configuration
 
@@ -118,12 +121,16 @@ def check_values(context: click.Context, parameter: click.Parameter, value: obje
 
 
 def check_training(config: object, options: list[str]) -> None:
-    """The configuration exists and knows the options."""
+    """The configuration exists and knows the options; what stands for any value keeps the one that is there."""
     if not isinstance(config, str) or not config.startswith("configs/") or _PLACEHOLDER.fullmatch(config):
         return
     text = " ".join(option.replace("=", " ", 1) for option in options).split()
-    values = ("1" if _PLACEHOLDER.fullmatch(value) else value for value in text[1::2])
-    pairs = [(key.removeprefix("--"), value) for key, value in zip(text[::2], values, strict=True)]
+    written = to_mapping(build_experiment(read_configuration(ROOT / config), config)[0])
+    pairs = [(key.removeprefix("--"), value) for key, value in zip(text[::2], text[1::2], strict=True)]
+    for i, (key, value) in enumerate(pairs):
+        if _PLACEHOLDER.fullmatch(value):
+            kept = reduce(lambda options, name: options[name], key.split("."), written)
+            pairs[i] = (key, json.dumps(kept))
     build_experiment(read_configuration(ROOT / config, pairs), config)
 
 
