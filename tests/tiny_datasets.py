@@ -44,17 +44,20 @@ def write_captioned_pictures(folder: Path, size: int = 32) -> Dataset:
     return _finish(folder)
 
 
-def write_speech(folder: Path, sample_rate: int = MEL.sample_rate, speakers: Sequence[str] = ()) -> Dataset:
+def write_speech(
+    folder: Path, sample_rate: int = MEL.sample_rate, speakers: Sequence[str] = (), noise: int = 0
+) -> Dataset:
     """12 and 4 tones of 0.1 to 0.3 s in packed arrays, each with a text of as many letters as it is long.
 
-    With `speakers`, the rows are theirs in turn.
+    With `speakers`, the rows are theirs in turn. `noise`, of so many steps, makes every moment another one.
     """
     for split, n in SPLITS.items():
         waves, rows, offset = [], [], 0
         for i in range(n):
             n_samples = int(sample_rate * (0.1 + 0.2 * i / n))
             phase = 2 * np.pi * (200 + 100 * (i % 3)) * np.arange(n_samples) / sample_rate
-            waves.append((8000 * np.sin(phase)).astype(np.int16))
+            added = noise * np.random.default_rng(i).normal(size=n_samples) if noise else 0
+            waves.append((8000 * np.sin(phase) + added).astype(np.int16))
             place = {"audio": f"{split}.waves.npy", "offset": offset, "n_samples": n_samples}
             spoken = {"text": "abc"[i % 3] * (2 + i), "duration_s": n_samples / sample_rate}
             voice = {"speaker": speakers[i % len(speakers)]} if speakers else {}
@@ -213,6 +216,35 @@ def units_experiment(pictures: Path, speech: Path) -> dict[str, Any]:
             "n_codes": [8],
             "quantizer": {"revive_below": 0.5},
         },
+        "optimizer": {"name": "adam", "learning_rate": 1e-3},
+        "trainer": trainer,
+    }
+
+
+def wavenet_units_experiment(*data: Path) -> dict[str, Any]:
+    """A configuration of kind "wavenet-units" on `write_speech`: three steps, one a segment."""
+    trainer = _three_steps()
+    del trainer["average_decay"]
+    return {
+        "kind": "wavenet-units",
+        "name": "tiny-wavenet-units",
+        "data": {
+            "folders": [str(folder) for folder in data],
+            "segment_units": 3,
+            "batch_size": 4,
+            "dev_units": 4,
+            "bank": {"sample_rate": 8000, "n_fft": 128, "hop_length": 40, "n_mels": 12},
+        },
+        "model": {
+            "encoder": {"n_coefficients": 6, "width": 8, "n_feed_forward": 1},
+            "n_codes": 8,
+            "dim": 4,
+            "quantizer": {"commitment": 0.25, "revive_below": 0.5},
+            "n_mixed": 4,
+            "speaker_dim": 2,
+            "decoder": {"n_channels": 6, "n_skip": 6, "layers_per_cycle": 3},
+        },
+        "listen_units": 1,
         "optimizer": {"name": "adam", "learning_rate": 1e-3},
         "trainer": trainer,
     }

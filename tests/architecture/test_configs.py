@@ -17,13 +17,14 @@ from optophone.core.mel import MelSpec
 from optophone.core.vocabulary import build_words
 from optophone.data.captioned_pictures import CaptionedPictures, encode_captions
 from optophone.data.captioned_regions import RegionBatch
+from optophone.data.speaker_segments import SpeakerSegmentBatch
 from optophone.data.speech import SpeechBatch, build_speech_vocabulary
 from optophone.data.spoken_pictures import SpokenPictureBatch
 from optophone.data.steps import StepItems
 from optophone.data.voice_segments import SegmentBatch
 from optophone.models.detectors.photograph_classifier import PhotographClassifier
 from optophone.models.encoders.residual_grid import PictureClassifier, ResidualGrid
-from optophone.training import captioning, synthesis, unit_learning, vocoding, vocos_training
+from optophone.training import captioning, synthesis, unit_learning, vocoding, vocos_training, wavenet_units
 from optophone.training.captioning import CaptioningExperiment, CaptioningObjective
 from optophone.training.classification import ClassificationExperiment, ClassificationObjective, LabelledPictures
 from optophone.training.k_means_learning import KMeansLearningExperiment
@@ -40,6 +41,7 @@ from optophone.training.synthesis import SynthesisExperiment, SynthesisObjective
 from optophone.training.unit_learning import UnitLearningExperiment, UnitLearningObjective
 from optophone.training.vocoding import VocoderExperiment, VocoderObjective
 from optophone.training.vocos_training import VocosExperiment, VocosObjective
+from optophone.training.wavenet_units import WaveNetUnitsExperiment, WaveNetUnitsObjective
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -136,6 +138,16 @@ def step_units(experiment: UnitLearningExperiment) -> Built:
     return model, UnitLearningObjective().training_loss(model, batch, 0)[0]
 
 
+def step_wavenet_units(experiment: WaveNetUnitsExperiment) -> Built:
+    model = wavenet_units.build_model(experiment, n_speakers=2)
+    sizes = model.config
+    n_frames = (1 + 2 * sizes.context_units) * sizes.encoder.frames_per_unit
+    levels = -80 * torch.rand(2, experiment.data.bank.n_mels, n_frames)
+    mask = torch.ones(2, n_frames, dtype=torch.bool)
+    batch = SpeakerSegmentBatch(levels, mask, 0.1 * torch.randn(2, sizes.samples_per_unit), torch.tensor([1, -1]))
+    return model, WaveNetUnitsObjective(experiment).training_loss(model, batch, 0)[0]
+
+
 # A new kind of training says here how it takes its first step.
 STEPS: dict[str, Callable[[Any], Built]] = {
     "encoder": step_encoder,
@@ -145,6 +157,7 @@ STEPS: dict[str, Callable[[Any], Built]] = {
     "vocos": step_vocos,
     "photograph": step_photograph,
     "units": step_units,
+    "wavenet-units": step_wavenet_units,
 }
 
 

@@ -82,7 +82,11 @@ def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
         from optophone.training.k_means_learning import KMeansLearningExperiment, run_k_means_learning
 
         return from_mapping(KMeansLearningExperiment, mapping, where), run_k_means_learning
-    known = "encoder, captioner, acoustic, photograph, vocoder, vocos, units, k-means-units"
+    if kind == "wavenet-units":
+        from optophone.training.wavenet_units import WaveNetUnitsExperiment, run_wavenet_units
+
+        return from_mapping(WaveNetUnitsExperiment, mapping, where), run_wavenet_units
+    known = "encoder, captioner, acoustic, photograph, vocoder, vocos, units, k-means-units, wavenet-units"
     raise ConfigurationError(f"{where}: kind {kind!r} is not one of {known}.")
 
 
