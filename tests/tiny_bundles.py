@@ -67,6 +67,14 @@ _ACOUSTIC_ENCODER = """
 encoder (int64[1,S] ids) => (float[1,S,16] "memory.0") { "memory.0" = Gather<axis=0>(embedding, ids) }
 """
 
+_ACOUSTIC_ENCODER_OF_SPEAKERS = """
+encoder (int64[1,S] ids, int64[1] speaker) => (float[1,S,16] "memory.0") {
+  symbols = Gather<axis=0>(embedding, ids)
+  voice = Gather<axis=0>(voices, speaker)
+  "memory.0" = Add(symbols, voice)
+}
+"""
+
 # state.0 counts steps, state.1 adds up the alignment. The stop gate opens on the first frame of the last step.
 _ACOUSTIC_STEP = """
 step (float[1,16] frame, float[1,8] "prenet_mask.0", float[1,8] "prenet_mask.1", float[1,S,16] "memory.0",
@@ -224,7 +232,10 @@ def _following(vocabulary: Vocabulary, sentence: str) -> np.ndarray:
 def write_voice(
     folder: Path, vocabulary: Vocabulary | None = None, mel: MelSpec = MEL, stops: bool = True, **configuration: Any
 ) -> Path:
-    """A voice of `STEPS_PER_SYMBOL` decoder steps per symbol; with `stops` False its gate never opens."""
+    """A voice of `STEPS_PER_SYMBOL` decoder steps per symbol; with `stops` False its gate never opens.
+
+    With several `speakers` in its configuration, each sounds different.
+    """
     vocabulary = vocabulary or tacotron2_characters()
     generator = np.random.default_rng(1)
 
@@ -266,7 +277,12 @@ def write_voice(
         mel=mel,
         licence="Apache-2.0",
     ) as writer:
-        save_graph(writer.path("encoder.onnx"), _ACOUSTIC_ENCODER, {"embedding": weight(len(vocabulary), 16)})
+        embedding = {"embedding": weight(len(vocabulary), 16)}
+        if len(configuration.get("speakers", ())) > 1:
+            voices = np.random.default_rng(2).normal(0, 1, (len(configuration["speakers"]), 16)).astype(np.float32)
+            save_graph(writer.path("encoder.onnx"), _ACOUSTIC_ENCODER_OF_SPEAKERS, {**embedding, "voices": voices})
+        else:
+            save_graph(writer.path("encoder.onnx"), _ACOUSTIC_ENCODER, embedding)
         save_graph(writer.path("step.onnx"), _ACOUSTIC_STEP, step_constants)
         kernels = {"w_first": 0.2 * weight(16, 16, 5), "w_second": 0.2 * weight(16, 16, 5)}
         save_graph(writer.path("postnet.onnx"), _POSTNET, kernels)

@@ -43,18 +43,19 @@ def tiny_captioner(decoder: str, options: dict[str, Any] | None = None) -> Train
     return TrainedCaptioner(model.eval(), decoder, vocabulary, PictureSpec(SIZE, SIZE), search, FACTS)
 
 
-def tiny_acoustic() -> TrainedAcoustic:
-    """A Tacotron 2 whose stop gate opens only at the length cap of the runtime."""
+def tiny_acoustic(speakers: tuple[str, ...] = ()) -> TrainedAcoustic:
+    """A Tacotron 2, perhaps of several speakers, whose stop gate opens only at the length cap of the runtime."""
     torch.manual_seed(0)
     sizes = Tacotron2Config(
         n_mels=16, embedding_dim=32, encoder_dim=32, attention_dim=16, attention_rnn_dim=48, decoder_rnn_dim=48,
         location_filters=4, location_kernel_size=7, prenet_dims=(24, 24), postnet_dim=16, postnet_convolutions=3,
         reduction_factor=2, attention_window=(2, 4), max_frames_per_symbol=3.0,
+        n_speakers=len(speakers), speaker_dim=8,
     )  # fmt: skip
     model = Tacotron2(sizes).eval()
     torch.nn.init.constant_(model.decoder.stop.bias, -9.0)
     mel = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=16, f_max=4000.0)
-    return TrainedAcoustic(model, tacotron2_characters(), mel, FACTS)
+    return TrainedAcoustic(model, tacotron2_characters(), mel, FACTS, speakers)
 
 
 def pictures(n: int, seed: int) -> list[np.ndarray]:

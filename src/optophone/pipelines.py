@@ -18,9 +18,18 @@ from optophone.core.audio import write_wave
 from optophone.core.errors import BundleError, ConfigurationError, TextError
 from optophone.core.phonemes import spell_phonemes
 from optophone.core.picture import load_picture
-from optophone.core.protocols import AcousticModel, Caption, Captioner, Judgement, PhotographDetector, Vocoder
+from optophone.core.protocols import (
+    AcousticModel,
+    Caption,
+    Captioner,
+    Judgement,
+    PhotographDetector,
+    SeveralSpeakers,
+    Vocoder,
+)
 from optophone.core.regions import RegionSpec, load_regions
 from optophone.core.search import SearchConfig
+from optophone.core.speakers import speaker_number
 from optophone.core.text import clean_text, end_sentence, has_phones, split_sentences, to_ascii
 from optophone.core.time_stretch import MAX_SPEED, MIN_SPEED, stretch_stream, time_stretch
 from optophone.core.vocabulary import Vocabulary
@@ -312,19 +321,36 @@ class Voice:
     @property
     def speakers(self) -> tuple[str, ...]:
         """Names of those who speak; the number of each is its place."""
-        return tuple(getattr(self.acoustic, "speakers", ("voice",)))
+        return self.acoustic.speakers if isinstance(self.acoustic, SeveralSpeakers) else ("voice",)
 
-    def adjusted(self, *, sentence_silence_s: float | None = None, volume: float | None = None) -> "Voice":
-        """This voice with another silence between sentences, or another volume; None leaves a thing as it is.
+    def adjusted(
+        self,
+        *,
+        sentence_silence_s: float | None = None,
+        volume: float | None = None,
+        speaker: str | int | None = None,
+    ) -> "Voice":
+        """This voice with another silence between sentences, volume or speaker; None leaves a thing as it is.
+
+        Args:
+            sentence_silence_s: seconds.
+            volume: factor on every sample.
+            speaker: a name of `speakers`, or a number; nothing is loaded again.
 
         Raises:
-            ConfigurationError: a silence below 0 or above a minute.
+            ConfigurationError: a silence below 0 or above a minute, or no such speaker.
         """
         silence = self.config.sentence_silence_s if sentence_silence_s is None else sentence_silence_s
         if not 0.0 <= silence <= MAX_SILENCE_S:
             raise ConfigurationError(f"sentence silence: {silence:g} s is out of range; choose 0 to {MAX_SILENCE_S:g}.")
         volume = self.config.volume if volume is None else volume
-        return Voice(self.acoustic, self.vocoder, replace(self.config, sentence_silence_s=silence, volume=volume))
+        acoustic = self.acoustic if speaker is None else self._spoken_by(speaker)
+        return Voice(acoustic, self.vocoder, replace(self.config, sentence_silence_s=silence, volume=volume))
+
+    def _spoken_by(self, speaker: str | int) -> AcousticModel:
+        """The acoustic model with the voice of `speaker`; one that names its speakers has `with_speaker` too."""
+        number = speaker_number(self.speakers, speaker)
+        return self.acoustic.with_speaker(number) if isinstance(self.acoustic, SeveralSpeakers) else self.acoustic
 
     def spell(self, text: str, *, phonemes: bool = False) -> list[np.ndarray]:
         """Symbols (S,) of each sentence of `text`.

@@ -211,3 +211,21 @@ def test_parts_that_do_not_fit_are_refused(describe: TokenPipeline, units: Token
         TokenPipeline(units.describer, describe.voice)
     with pytest.raises(BundleError, match="n_mels=16"):
         Voice(describe.voice.acoustic, GriffinLim(MelSpec()))
+
+
+def test_a_voice_of_one_has_one_name_and_one_number(describe: TokenPipeline) -> None:
+    class Bare:
+        """An acoustic model that tells no speakers apart."""
+
+        vocabulary, mel_spec = describe.voice.acoustic.vocabulary, describe.voice.acoustic.mel_spec
+        mel, stream = describe.voice.acoustic.mel, describe.voice.acoustic.stream
+
+    for acoustic, name in ((describe.voice.acoustic, "tiny-voice"), (Bare(), "voice")):
+        voice = Voice(acoustic, describe.voice.vocoder, VoiceConfig(volume=0.5))
+        assert voice.speakers == (name,)
+        for speaker in (name, 0, "0"):
+            chosen = voice.adjusted(speaker=speaker)
+            assert chosen.config == voice.config
+            np.testing.assert_array_equal(chosen.say("a dog").wave, voice.say("a dog").wave)
+        with pytest.raises(ConfigurationError, match=f"speaker bob: this voice has one speaker: '{name}'"):
+            voice.adjusted(speaker="bob")

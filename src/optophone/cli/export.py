@@ -15,6 +15,7 @@ import click
     type=click.Choice(["int8", "fp32"]),
     help="int8 is a quarter of the size and several times as fast.  [default: int8; units are always fp32]",
 )
+@click.option("--speaker", metavar="NAME|NUMBER", help="Of a RUN with several speakers, this one alone.")
 @click.option(
     "--metrics", multiple=True, metavar="FILE", help="Result of optophone evaluate to put in; may be repeated."
 )
@@ -26,6 +27,7 @@ def export(
     runs: tuple[Path, ...],
     output: Path,
     precision: str | None,
+    speaker: str | None,
     metrics: tuple[str, ...],
     confidence: str | None,
     photograph: str | None,
@@ -42,6 +44,7 @@ def export(
     \b
     Examples:
       optophone export work/captioner -o bundles/captioner
+      optophone export work/voices -o bundles/ann --speaker Ann
       optophone export bundles/captioner -o bundles/described --metrics dev.json --confidence dev.json
       optophone export bundles/captioner bundles/voice -o bundles/mine
       optophone export bundles/captioner bundles/voice bundles/waveglow -o bundles/mine
@@ -55,6 +58,8 @@ def export(
 
     results = [read_result(path) for path in metrics]
     fitted = read_result(confidence) if confidence else None
+    if speaker is not None:
+        _check_takes_speaker(runs)
     additions = Additions(results, fitted, licence, name, Path(photograph) if photograph else None)
     with tempfile.TemporaryDirectory(prefix="optophone-export-") as scratch:
         parts = []
@@ -64,7 +69,7 @@ def export(
                 continue
             from optophone.cli.trained_run import export_run
 
-            exported, measured = export_run(run, Path(scratch) / f"{number}", precision)  # type: ignore[arg-type]
+            exported, measured = export_run(run, Path(scratch) / f"{number}", precision, speaker)  # type: ignore[arg-type]
             finished = Path(scratch) / f"{number}" / "finished"
             finish_part(exported, finished, Additions(), measured)
             parts.append(open_bundle(finished))
@@ -77,6 +82,21 @@ def export(
             export_system(output, name or output.name, parts, additions)
     n_bytes = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     click.echo(f"{output}: written ({n_bytes / 1e6:.1f} MB)")
+
+
+def _check_takes_speaker(runs: tuple[Path, ...]) -> None:
+    """Refuse --speaker where there is no run that it could choose from.
+
+    Raises:
+        ConfigurationError: no run of kind "acoustic" is among `runs`.
+    """
+    from optophone.core.errors import ConfigurationError
+    from optophone.export.part import is_bundle
+    from optophone.training.run import read_configuration
+
+    paths = [run / "configuration.yaml" for run in runs if not is_bundle(run)]
+    if not any(read_configuration(path).get("kind") == "acoustic" for path in paths if path.is_file()):
+        raise ConfigurationError("--speaker chooses from the run of an acoustic model, and none is given.")
 
 
 command = export

@@ -11,7 +11,8 @@ from optophone.core.errors import OptophoneError
 if TYPE_CHECKING:
     from optophone.core.bundle import Bundle
 
-_COLUMNS = ("name", "kind", "class", "size", "licence", "figures")
+_COLUMNS = ("name", "kind", "class", "size", "licence", "speakers", "figures")
+MAX_SHOWN = 6  # speakers; JSON has all
 
 
 @click.command("models")
@@ -20,7 +21,8 @@ _COLUMNS = ("name", "kind", "class", "size", "licence", "figures")
 def models(bundles: tuple[str, ...], as_json: bool) -> int:
     """List the models that come with the program, or the BUNDLEs named.
 
-    Every file is checked against its checksum; a damaged bundle is named and the exit status is 2.
+    Every file is checked against its checksum; a damaged bundle is named and the exit status is 2. Speakers are those
+    that --speaker chooses from.
 
     \b
     Examples:
@@ -36,12 +38,10 @@ def models(bundles: tuple[str, ...], as_json: bool) -> int:
     rows = []
     for place in bundles or embedded_bundles():
         try:
-            opened = open_bundle(find_bundle(place))
+            rows.append(_row(open_bundle(find_bundle(place))))
         except OptophoneError as error:
             status = 2
             report_failure(str(place), error)
-            continue
-        rows.append(_row(opened))
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
@@ -63,25 +63,48 @@ def _row(opened: "Bundle") -> dict[str, Any]:
         "licence": manifest.licence,
         "metrics": dict(manifest.metrics),
         "parts": dict(manifest.parts),
+        "speakers": _speakers(opened),
     }
 
 
+def _speakers(opened: "Bundle") -> list[str]:
+    """Names by number of the voices that a bundle, or its acoustic part, tells apart."""
+    from optophone.core.bundle import open_bundle
+    from optophone.core.speakers import speaker_names
+
+    if "acoustic" in opened.manifest.parts:
+        opened = open_bundle(opened.part("acoustic"))
+    return list(speaker_names(opened.manifest.configuration, str(opened.folder)))
+
+
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    cells = [_COLUMNS] + [
-        (
-            str(row["name"]),
-            str(row["kind"]),
-            str(row["class"]),
-            f"{row['bytes'] / 1e6:.1f} MB",
-            str(row["licence"] or "-"),
-            ", ".join(f"{name} {_figure(value)}" for name, value in row["metrics"].items()) or "-",
-        )
-        for row in rows
+    cells: list[tuple[str, ...]] = [
+        _COLUMNS,
+        *(
+            (
+                str(row["name"]),
+                str(row["kind"]),
+                str(row["class"]),
+                f"{row['bytes'] / 1e6:.1f} MB",
+                str(row["licence"] or "-"),
+                _shown(row["speakers"]),
+                ", ".join(f"{name} {_figure(value)}" for name, value in row["metrics"].items()) or "-",
+            )
+            for row in rows
+        ),
     ]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(_COLUMNS))]
+    if not any(row["speakers"] for row in rows):
+        place = _COLUMNS.index("speakers")
+        cells = [line[:place] + line[place + 1 :] for line in cells]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(padded).rstrip())
+
+
+def _shown(speakers: list[str]) -> str:
+    n_more = len(speakers) - MAX_SHOWN
+    return (", ".join(speakers[:MAX_SHOWN]) + (f" and {n_more} more" if n_more > 0 else "")) or "-"
 
 
 def _figure(value: Any) -> str:

@@ -44,6 +44,9 @@ volume_option = click.option(
 sentence_silence_option = click.option(
     "--sentence-silence", type=float, metavar="S", help="Seconds between sentences.  [default: the bundle's, .2]"
 )
+speaker_option = click.option(
+    "--speaker", metavar="NAME|NUMBER", help="Who speaks, where the voice has several.  [default: the first]"
+)
 play_option = click.option("--play", is_flag=True, help="Play the sound; writes a file only with -o.")
 
 

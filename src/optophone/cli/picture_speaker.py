@@ -39,6 +39,7 @@ class SpeakOptions:
     quiet: bool
     volume: str | None = None
     sentence_silence: float | None = None
+    speaker: str | None = None
 
 
 class PictureSpeaker:
@@ -61,7 +62,9 @@ class PictureSpeaker:
         if options.output != "-":
             self.files = SoundFiles(photos, options.output, options.audio_format, options.raw)
         self.describe = load(options.bundle, threads=options.threads)
-        self.describe.voice = self.describe.voice.adjusted(sentence_silence_s=options.sentence_silence, volume=volume)
+        self.describe.voice = self.describe.voice.adjusted(
+            sentence_silence_s=options.sentence_silence, volume=volume, speaker=options.speaker
+        )
         self.search = options.search.apply(self.describe.search)
         self.stdout: StandardOutput | None = None
         if options.output == "-":

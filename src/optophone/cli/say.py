@@ -16,7 +16,7 @@ from optophone.cli import options
 )
 @options.bundle_option
 @click.option("--vocoder", metavar="BUNDLE", help="Vocoder to speak with.  [default: the voice's own]")
-@click.option("--speaker", metavar="NAME", help="Who speaks, where the voice has several.")
+@options.speaker_option
 @options.speed_option
 @options.volume_option
 @options.sentence_silence_option
@@ -69,6 +69,7 @@ def say(
       optophone say "Read this faster." --speed 1.5 --volume +3dB --play
       optophone say "One. Two." --sentence-silence 1
       optophone say "Hello there." -m bundles/voice --vocoder bundles/waveglow
+      optophone say "Hello there." -m bundles/voices --speaker 1
       optophone say --phonemes "HH AH0 L OW1 | W ER1 L D"
     \b
     Streams and lines:

@@ -18,6 +18,7 @@ from optophone.cli.options import SearchOptions
 @options.speed_option
 @options.volume_option
 @options.sentence_silence_option
+@options.speaker_option
 @options.variants_option
 @options.format_option
 @options.raw_option
@@ -35,6 +36,7 @@ def speak(
     speed: float,
     volume: str | None,
     sentence_silence: float | None,
+    speaker: str | None,
     variants: int,
     audio_format: str | None,
     raw: bool,
@@ -66,7 +68,7 @@ def speak(
     options.use_one_numpy_thread()
     from optophone.cli.picture_speaker import PictureSpeaker, SpeakOptions
 
-    speaker = PictureSpeaker(
+    return PictureSpeaker(
         photos,
         SpeakOptions(
             output="-" if raw and output is None and not play else output,
@@ -84,6 +86,6 @@ def speak(
             quiet=quiet,
             volume=volume,
             sentence_silence=sentence_silence,
+            speaker=speaker,
         ),
-    )
-    return speaker.run()
+    ).run()

@@ -20,7 +20,7 @@ class TextRequest:
         number: its line, from 1.
         text: what to say.
         output_file: where its sound goes, or None for where the options say.
-        speaker: who says it, or None.
+        speaker: who says it, by name or, as int, by number; None for whom the options say.
         speed: how fast, or None as the options say.
         error: why it cannot be said; "" where it can.
     """
@@ -28,7 +28,7 @@ class TextRequest:
     number: int
     text: str
     output_file: str | None = None
-    speaker: str | None = None
+    speaker: str | int | None = None
     speed: float | None = None
     error: str = ""
 
@@ -73,10 +73,15 @@ def _parse(line: TextRequest) -> TextRequest:
     output_file = record.get("output_file")
     if output_file is not None and (not isinstance(output_file, str) or not output_file):
         raise TextError('"output_file" is no file name')
+    return TextRequest(line.number, record["text"], output_file, _speaker(record), _speed(record))
+
+
+def _speaker(record: dict[str, Any]) -> str | int | None:
+    """The speaker asked for: "speaker" is a name or a number, piper's "speaker_id" a number."""
     speaker = record.get("speaker", record.get("speaker_id"))
-    return TextRequest(
-        line.number, record["text"], output_file, None if speaker is None else str(speaker), _speed(record)
-    )
+    if speaker is not None and (isinstance(speaker, bool) or not isinstance(speaker, str | int)):
+        raise TextError('"speaker" is neither a name nor a number')
+    return speaker
 
 
 def _speed(record: dict[str, Any]) -> float | None:

@@ -72,9 +72,8 @@ class TextSpeaker:
         self.files = SoundFiles(("speech",), None if to_stdout else output, options.audio_format, options.raw)
         self.file_per_line = self.many and self.files.output is not None and self.files.is_folder
         self.voice = load_voice(options.bundle, vocoder=options.vocoder, threads=options.threads).adjusted(
-            sentence_silence_s=options.sentence_silence, volume=volume
+            sentence_silence_s=options.sentence_silence, volume=volume, speaker=options.speaker
         )
-        check_speaker(self.voice, options.speaker)
         self.stdout: StandardOutput | None = None
         if to_stdout:
             self.stdout = StandardOutput(self.voice.sample_rate, options.audio_format or "wav", options.raw)
@@ -110,9 +109,9 @@ class TextSpeaker:
         """Speak one text to where it belongs."""
         if request.error:
             raise TextError(request.error)
-        check_speaker(self.voice, request.speaker)
+        voice = self.voice.adjusted(speaker=request.speaker)
         with collected_warnings() as warned:
-            chunks = self._chunks(request)
+            chunks = self._chunks(request, voice)
             if self.options.play:
                 chunks = play(chunks, self.voice.sample_rate)
             if request.output_file or self.file_per_line:
@@ -125,7 +124,7 @@ class TextSpeaker:
             else:
                 self._report(request, sum(map(len, chunks)), None, warned)
 
-    def _chunks(self, request: TextRequest) -> Iterable[np.ndarray]:
+    def _chunks(self, request: TextRequest, voice: Voice) -> Iterable[np.ndarray]:
         """The sound of a text, at once by chunks where somebody waits for it; else by sentences, which sound better.
 
         What cannot be spelled is refused here, before there is any sound of it.
@@ -133,10 +132,10 @@ class TextSpeaker:
         options = self.options
         speed = options.speed if request.speed is None else request.speed
         check_speed(speed)
-        utterances = self.voice.spell(request.text, phonemes=options.phonemes)
+        utterances = voice.spell(request.text, phonemes=options.phonemes)
         if self.stdout or options.play or options.stream:
-            return self.voice.stream(utterances, speed=speed)
-        return (spoken.wave for spoken in self.voice.speak_each(utterances, speed=speed))
+            return voice.stream(utterances, speed=speed)
+        return (spoken.wave for spoken in voice.speak_each(utterances, speed=speed))
 
     def _speak_to_file(self, request: TextRequest, chunks: Iterable[np.ndarray], warned: list[str]) -> None:
         """A file of its own for one text; it is whole or not there."""
@@ -184,20 +183,6 @@ class TextSpeaker:
 
     def _print_json(self, record: dict[str, Any]) -> None:
         click.echo(json.dumps(record, ensure_ascii=False), err=self.stdout is not None)
-
-
-def check_speaker(voice: Voice, speaker: str | None) -> None:
-    """Refuse a speaker that the voice does not have.
-
-    Raises:
-        ConfigurationError: the message names those that it has; each also goes by its number, from 0.
-    """
-    names = voice.speakers
-    if speaker is None or speaker in names or speaker in map(str, range(len(names))):
-        return
-    shown = ", ".join(f"{name!r} ({number})" for number, name in enumerate(names))
-    several = "one speaker" if len(names) == 1 else f"{len(names)} speakers"
-    raise ConfigurationError(f"--speaker {speaker}: this voice has {several}: {shown}.")
 
 
 def _folder(output: str) -> str:

@@ -26,6 +26,7 @@ from optophone.models.captioners.build import build_captioner
 from optophone.models.vocoders.waveglow import WaveGlow
 from optophone.training.captioning import read_regions
 from optophone.training.run import build_experiment, read_configuration
+from optophone.training.synthesis import read_speakers
 from optophone.training.weights import load_weights
 
 N_CALIBRATION_PICTURES = 200
@@ -34,19 +35,22 @@ N_EXAMPLE_TEXTS = 24
 N_EXAMPLE_SEGMENTS = 4
 
 
-def export_run(run: Path, folder: Path, precision: Precision | None = None) -> tuple[Bundle, dict[str, Any]]:
+def export_run(
+    run: Path, folder: Path, precision: Precision | None = None, speaker: str | None = None
+) -> tuple[Bundle, dict[str, Any]]:
     """Export the run in the folder `run` as a bundle in the scratch folder `folder`.
 
     Args:
         run: a finished training.
         folder: a scratch folder.
         precision: None for int8, and for units for fp32, which is the only one that they have.
+        speaker: name or number of the one voice that is wanted of an acoustic model of several; None for all of them.
 
     Returns:
         the opened bundle, and what the export measured.
 
     Raises:
-        ConfigurationError: no finished run of a kind that can be exported.
+        ConfigurationError: no finished run of a kind that can be exported, or an acoustic model without such a speaker.
         ExportError: a graph differs from the model.
     """
     path = run / "configuration.yaml"
@@ -61,7 +65,7 @@ def export_run(run: Path, folder: Path, precision: Precision | None = None) -> t
     if experiment.kind == "captioner":
         measured = _export_captioner(experiment, run, folder, precision)
     elif experiment.kind == "acoustic":
-        measured = _export_acoustic(experiment, run, folder, precision)
+        measured = _export_acoustic(experiment, run, folder, precision, speaker)
     elif experiment.kind == "vocoder":
         measured = _export_vocoder(experiment, run, folder, precision)
     else:
@@ -89,15 +93,23 @@ def _export_captioner(experiment: Any, run: Path, folder: Path, precision: Preci
     return export_captioner(trained, folder, precision, calibration, examples)
 
 
-def _export_acoustic(experiment: Any, run: Path, folder: Path, precision: Precision) -> dict[str, Any]:
+def _export_acoustic(
+    experiment: Any, run: Path, folder: Path, precision: Precision, speaker: str | None
+) -> dict[str, Any]:
     vocabulary = Vocabulary.load(run / "vocabulary.json")
     mel = experiment.data.mel
-    model = Tacotron2(replace(experiment.model, n_symbols=len(vocabulary), n_mels=mel.n_mels))
+    speakers = read_speakers(run) if experiment.data.speakers else ()
+    if speaker is not None and not speakers:
+        raise ConfigurationError(f"{run}: tells no speakers apart; leave --speaker out.")
+    sizes = replace(experiment.model, n_symbols=len(vocabulary), n_mels=mel.n_mels, n_speakers=len(speakers))
+    model = Tacotron2(sizes)
     load_weights(model, run / "acoustic.safetensors")
     dataset = read_dataset(experiment.data.folder)
     texts = [row["text"] for row in spread(dataset.rows("dev"), N_EXAMPLE_TEXTS)]
     examples = [np.array(vocabulary.encode(end_sentence(clean_text(text))), np.int64) for text in texts]
-    trained = TrainedAcoustic(model, vocabulary, mel, _facts(experiment, dataset))
+    trained = TrainedAcoustic(model, vocabulary, mel, _facts(experiment, dataset), speakers)
+    if speaker is not None:
+        trained = trained.of_speaker(speaker)
     return export_acoustic(trained, folder, precision, examples)
 
 

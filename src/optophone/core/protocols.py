@@ -6,7 +6,7 @@ else's model behind an adapter. All arrays are NumPy; symbols are ids of the par
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -101,6 +101,17 @@ class AcousticModel(Protocol):
 
     def stream(self, ids: np.ndarray) -> Iterator[np.ndarray]:
         """The same mel in chunks (M, t), the first one early."""
+        ...
+
+
+@runtime_checkable
+class SeveralSpeakers(AcousticModel, Protocol):
+    """An acoustic model that tells speakers apart; `speakers` are their names by number."""
+
+    speakers: tuple[str, ...]
+
+    def with_speaker(self, speaker: str | int) -> AcousticModel:
+        """The same model with the voice of another speaker: a name, or a number."""
         ...
 
 

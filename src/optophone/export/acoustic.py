@@ -1,7 +1,10 @@
-"""A trained Tacotron 2 as a bundle: a graph for the text, one for a decoder step, one for the postnet."""
+"""A trained Tacotron 2 as a bundle: a graph for the text, one for a decoder step, one for the postnet.
+
+Of several speakers all are in the bundle, or one alone, see `TrainedAcoustic.of_speaker`.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from torch import Tensor, nn
 from optophone.core.bundle import Bundle, BundleWriter, open_bundle
 from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
+from optophone.core.speakers import speaker_number
 from optophone.core.vocabulary import Vocabulary
 from optophone.export.differences import largest_difference, worse
 from optophone.export.import_facts import ImportFacts
@@ -21,6 +25,7 @@ from optophone.export.onnx_graph import export_graph
 from optophone.export.quantize import quantize_embeddings, quantize_products, store_in_half
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
 from optophone.models.acoustic.decoder import DecoderMemory, DecoderState
+from optophone.models.acoustic.speaker_choice import keep_speaker
 from optophone.models.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from optophone.runtime.onnx_acoustic import OnnxAcoustic
 
@@ -37,28 +42,49 @@ class TrainedAcoustic:
     """An acoustic model at the end of its training.
 
     Args:
-        model: one voice.
+        model: one voice, or several.
         vocabulary: of its symbols.
         mel: layout of its frames.
         facts: where it comes from.
+        speakers: names of its voices by number; none where it does not tell voices apart.
     """
 
     model: Tacotron2
     vocabulary: Vocabulary
     mel: MelSpec
     facts: TrainingFacts | ImportFacts
+    speakers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A name for every voice."""
+        assert len(self.speakers) == self.model.config.n_speakers
+
+    def of_speaker(self, speaker: str | int) -> "TrainedAcoustic":
+        """One of its voices alone, given by name or number.
+
+        Raises:
+            ConfigurationError: there is no such speaker; the message names those that there are.
+        """
+        number = speaker_number(self.speakers, speaker, self.facts.name)
+        model = keep_speaker(self.model, number)
+        return replace(self, model=model, speakers=(self.speakers[number],))
 
 
 class EncoderGraph(nn.Module):
-    """Symbols of one utterance → the decoder's memory."""
+    """Symbols of one utterance, and of several speakers the number of one → the decoder's memory.
+
+    A single speaker is no input but a constant of the graph.
+    """
 
     def __init__(self, model: Tacotron2) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, ids: Tensor) -> tuple[Tensor, ...]:
-        """(1, S) → encoded (1, S, D), processed (1, S, A), bias (1, S)."""
-        return tuple(self.model.begin(ids)[0])
+    def forward(self, ids: Tensor, speaker: Tensor | None = None) -> tuple[Tensor, ...]:
+        """(1, S), perhaps (1,) → encoded (1, S, D), processed (1, S, A), bias (1, S)."""
+        if speaker is None:
+            speaker = _speaker_input(self.model, 0)
+        return tuple(self.model.begin(ids, speakers=speaker)[0])
 
 
 class StepGraph(nn.Module):
@@ -97,7 +123,8 @@ def export_acoustic(
         trained: what to export.
         folder: a scratch folder.
         precision: "int8" has eight-bit matrix products and is compared with "fp32", which is made first.
-        examples: symbols (S,) of utterances on which the graphs are compared.
+        examples: symbols (S,) of utterances on which the graphs are compared; of several speakers, the precisions are
+            compared by all of them in turn, graphs and model by the first two and the last.
 
     Returns:
         what was measured, for the bundle's configuration.
@@ -111,7 +138,10 @@ def export_acoustic(
     with _writer(trained, exact) as writer:
         _export_graphs(trained, writer, examples[0])
     reference = OnnxAcoustic(open_bundle(exact))
-    difference = reduce(worse, (difference_from_torch(trained.model, reference, ids) for ids in examples[:2]))
+    n_speakers = len(reference.speakers)
+    voices = [reference.with_speaker(number) for number in sorted({0, min(1, n_speakers - 1), n_speakers - 1})]
+    differences = (difference_from_torch(trained.model, voice, ids) for voice in voices for ids in examples[:2])
+    difference = reduce(worse, differences)
     if not difference <= LARGEST_DIFFERENCE:
         raise ExportError(f"{trained.facts.name}: the ONNX graphs differ from the model by {difference:.2g}.")
     measured: dict[str, Any] = {"precision": precision, "difference_from_torch": difference}
@@ -132,10 +162,8 @@ def check_config(config: Tacotron2Config) -> None:
     """Refuse what the graphs of a bundle cannot hold.
 
     Raises:
-        ConfigurationError: several speakers, or other than two prenet layers of one width with dropout ½.
+        ConfigurationError: other than two prenet layers of one width with dropout ½.
     """
-    if config.n_speakers:
-        raise ConfigurationError("export: a bundle holds one voice; this model has several speakers.")
     if len(config.prenet_dims) != 2 or config.prenet_dims[0] != config.prenet_dims[1] or config.prenet_dropout != 0.5:
         raise ConfigurationError("export: a bundle's prenet has two layers of one width with dropout 0.5.")
 
@@ -154,6 +182,11 @@ def runtime_configuration(config: Tacotron2Config) -> dict[str, Any]:
     return keys
 
 
+def _speaker_input(model: Tacotron2, number: int) -> Tensor | None:
+    """What `Tacotron2.begin` takes as the speakers of one utterance."""
+    return None if model.speakers is None else torch.tensor([number])
+
+
 def _writer(trained: TrainedAcoustic, folder: Path) -> BundleWriter:
     return BundleWriter(
         folder,
@@ -162,6 +195,7 @@ def _writer(trained: TrainedAcoustic, folder: Path) -> BundleWriter:
         name=trained.facts.name,
         configuration={
             **runtime_configuration(trained.model.config),
+            **({"speakers": list(trained.speakers)} if trained.speakers else {}),
             trained.facts.section: trained.facts.to_mapping(),
         },
         vocabulary=trained.vocabulary,
@@ -175,14 +209,15 @@ def _export_graphs(trained: TrainedAcoustic, writer: BundleWriter, example: np.n
     """Write the three graphs in float32."""
     model, config = trained.model.eval(), trained.model.config
     ids = torch.from_numpy(np.asarray(example, np.int64))[None]
-    memory, state = model.begin(ids)
+    memory, state = model.begin(ids, speakers=_speaker_input(model, 0))
     memories = [f"memory.{i}" for i in range(len(memory))]
     states = [f"state.{i}" for i in range(len(state))]
     symbols = {name: {1: "symbols"} for name in ("ids", "alignment", *memories)}
     for field, name in zip(DecoderState._fields, states, strict=True):
         if field in ("weights", "cumulative"):
             symbols[name] = symbols[f"next.{name}"] = {1: "symbols"}
-    export_graph(EncoderGraph(model), writer.path("encoder.onnx"), {"ids": ids}, memories, symbols)
+    read = {"ids": ids, **({"speaker": torch.tensor([0])} if config.n_speakers > 1 else {})}
+    export_graph(EncoderGraph(model), writer.path("encoder.onnx"), read, memories, symbols)
     frame, mask = torch.zeros(1, config.n_mels), torch.full((1, config.prenet_dims[0]), 2.0)
     own = {"frame": frame, "prenet_mask.0": mask, "prenet_mask.1": mask}
     inputs = {**own, **dict(zip(memories, memory, strict=True)), **dict(zip(states, state, strict=True))}
@@ -207,11 +242,11 @@ def _quantize(exact: Bundle, writer: BundleWriter) -> None:
 def difference_from_torch(model: Tacotron2, acoustic: OnnxAcoustic, ids: np.ndarray, n_steps: int = 20) -> float:
     """Largest difference between graphs and model over the first steps of an utterance, each from the same state.
 
-    Relative to the largest value of an array where that is above 1.
+    Relative to the largest value of an array where that is above 1. Of several speakers, the one of `acoustic` speaks.
     """
     model.eval()
     ids = np.asarray(ids, np.int64)
-    memory, state = model.begin(torch.from_numpy(ids)[None])
+    memory, state = model.begin(torch.from_numpy(ids)[None], speakers=_speaker_input(model, acoustic.speaker))
     encoded = acoustic.encode(ids)
     worst = largest_difference([encoded[name] for name in acoustic.memory_names], memory)
     generator = np.random.default_rng(0)
@@ -237,14 +272,17 @@ def difference_from_torch(model: Tacotron2, acoustic: OnnxAcoustic, ids: np.ndar
 def compare(reference: OnnxAcoustic, other: OnnxAcoustic, examples: Sequence[np.ndarray]) -> dict[str, Any]:
     """How far the utterances of `other` are from those of `reference`, each speaking by itself.
 
+    Of several speakers, the first speaks the first example, and so on in turn.
+
     Returns:
         duration_change: mean of |T' / T - 1|.
         same_stops: share of utterances that end by themselves in both, or are cut off in both.
         mel_difference: mean absolute difference, ln units, over the frames that both have.
     """
     changes, stops, differences = [], [], []
-    for ids in examples:
-        expected, found = reference.mel(ids), other.mel(ids)
+    for number, ids in enumerate(examples):
+        speaker = number % len(reference.speakers)
+        expected, found = (model.with_speaker(speaker).mel(ids) for model in (reference, other))
         changes.append(abs(found.mel.shape[1] / expected.mel.shape[1] - 1))
         stops.append(found.stopped == expected.stopped)
         n_frames = min(found.mel.shape[1], expected.mel.shape[1])

@@ -1,6 +1,6 @@
 """The card of a bundle: what it is, how it was made, what it reaches and what it must not be trusted with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optophone.core.bundle import BundleManifest
@@ -26,7 +26,7 @@ _LIMITS = {
     ),
     "acoustic": (
         "It has learned from captions; other texts sound less sure. Very long or unusual input may be cut off, which it"
-        " reports. It has one voice, which sounds synthetic because its teacher does."
+        " reports. It sounds like whom it has learned from: where that was a synthetic voice, synthetic."
     ),
     "vocoder": (
         "It has learned from one voice and makes others sound like it. Another mel than that of its training, such as a"
@@ -63,6 +63,7 @@ _FIGURES = {
     "cider_d_surer_half": "CIDEr-D (times 100) when only the surer half is described",
     "confidence_error": "expected calibration error of the confidence",
 }
+_MOST_SPEAKERS = 20
 _COMPARISONS = {
     "difference_from_torch": "largest difference between the float32 graphs and the trained model",
     "memory_error": "relative error of what the picture leaves in memory",
@@ -108,9 +109,16 @@ def _facts(manifest: BundleManifest) -> str:
         lines.append(f"- region features instead of pictures: {regions['dim']} a region")
     if manifest.mel is not None:
         lines.append(f"- sound: {manifest.mel.sample_rate} Hz, {manifest.mel.n_mels} mel bands")
+    speakers = manifest.configuration.get("speakers")
+    lines += [f"- speakers, from 0: {_speakers(speakers)}"] if speakers else []
     lines += _units(manifest.configuration) if manifest.kind == "units" else []
     lines += [f"- {kind}: `{place}/`" for kind, place in manifest.parts.items()]
     return "\n".join(lines)
+
+
+def _speakers(names: Sequence[str]) -> str:
+    n_more = len(names) - _MOST_SPEAKERS
+    return ", ".join(names[:_MOST_SPEAKERS]) + (f" and {n_more} more" if n_more > 0 else "")
 
 
 def _units(configuration: Mapping[str, Any]) -> list[str]:

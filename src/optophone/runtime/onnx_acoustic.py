@@ -1,5 +1,6 @@
 """An acoustic model from a bundle, run by ONNX Runtime: symbols to mel, frame by frame, whole or as a stream."""
 
+import copy
 import dataclasses
 import math
 import warnings
@@ -13,6 +14,7 @@ from optophone.core.bundle import Bundle
 from optophone.core.configuration import from_mapping
 from optophone.core.errors import BundleError, TextError
 from optophone.core.protocols import SpokenMel
+from optophone.core.speakers import speaker_names, speaker_number
 from optophone.runtime.session import Graph, SessionConfig, numbered
 
 _MASK_BLOCK = 64  # decoder steps whose dropout masks are drawn at once
@@ -77,11 +79,12 @@ class OnnxAcoustic:
 
     Args:
         bundle: an opened bundle of kind "acoustic" with `encoder.onnx`, `step.onnx`, `postnet.onnx` and a vocabulary.
-            Of its configuration the keys of `OnnxAcousticConfig` are read.
+            Of its configuration the keys of `OnnxAcousticConfig` are read, and "speakers", the names of its voices by
+            number. Of several the first speaks, and the encoder takes the number of the one who does.
         threads: for the encoder and the postnet; the step graph takes one.
 
     Raises:
-        BundleError: a graph, the vocabulary or the mel specification is missing or not as documented.
+        BundleError: a graph, the vocabulary, the speakers or the mel specification is missing or not as documented.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -91,7 +94,8 @@ class OnnxAcoustic:
         self.name = manifest.name
         self.vocabulary = bundle.vocabulary()
         self.mel_spec = manifest.mel
-        self.speakers = tuple(str(speaker) for speaker in manifest.configuration.get("speakers", (manifest.name,)))
+        self.speakers = speaker_names(manifest.configuration, str(bundle.folder)) or (manifest.name,)
+        self.speaker = 0
         known = {field.name for field in dataclasses.fields(OnnxAcousticConfig)}
         chosen = {key: value for key, value in manifest.configuration.items() if key in known}
         self.config = from_mapping(OnnxAcousticConfig, chosen, f"{bundle.folder}: configuration")
@@ -103,6 +107,12 @@ class OnnxAcoustic:
 
     def _check_graphs(self) -> None:
         self.encoder.require(inputs=["ids"])
+        self.takes_speaker = "speaker" in self.encoder.inputs
+        if self.takes_speaker != (len(self.speakers) > 1):
+            takes = "takes a speaker" if self.takes_speaker else "takes none"
+            raise BundleError(
+                f"{self.encoder.path}: the graph {takes} but the bundle names {len(self.speakers)}; export it again."
+            )
         self.memory_names = numbered(self.encoder.outputs, "memory")
         self.state_names = numbered(list(self.step_graph.inputs), "state")
         # Of what the encoder hands over, only a bias of the attention's energies has one value per symbol.
@@ -120,6 +130,16 @@ class OnnxAcoustic:
                 f"{self.step_graph.path}: the step graph takes {len(self.state_names)} states but returns "
                 f"{len(self.next_state_index)}; export the bundle again."
             )
+
+    def with_speaker(self, speaker: str | int) -> "OnnxAcoustic":
+        """The same graphs with the voice of another speaker: a name of `speakers`, or a number.
+
+        Raises:
+            ConfigurationError: there is no such speaker.
+        """
+        other = copy.copy(self)
+        other.speaker = speaker_number(self.speakers, speaker)
+        return other
 
     def mel(self, ids: np.ndarray) -> SpokenMel:
         """Speak `ids` (S,) of `vocabulary`: the whole mel (M, T), with the alignment (T / r, S).
@@ -188,7 +208,10 @@ class OnnxAcoustic:
 
     def encode(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         """The encoder's outputs, memory and perhaps initial states, for `ids` (S,)."""
-        values = self.encoder.run({"ids": ids[None]})
+        feeds = {"ids": ids[None]}
+        if self.takes_speaker:
+            feeds["speaker"] = np.array([self.speaker], dtype=np.int64)
+        values = self.encoder.run(feeds)
         return dict(zip(self.encoder.outputs, values, strict=True))
 
     def initial_states(self, encoded: dict[str, np.ndarray], n_symbols: int) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from optophone.core.errors import ConfigurationError
 from optophone.core.griffin_lim import GriffinLim
 from optophone.core.mel import MelSpec
 from optophone.core.vocabulary import Vocabulary
@@ -116,6 +117,21 @@ def _focus(spoken: AcousticUtterance, reduction_factor: int) -> Tensor:
     lengths = (spoken.mel_lengths + reduction_factor - 1) // reduction_factor
     valid = torch.arange(peaks.shape[1], device=peaks.device)[None] < lengths[:, None]
     return peaks[valid].mean()
+
+
+def read_speakers(folder: Path) -> tuple[str, ...]:
+    """The voices by number of a run that tells voices apart.
+
+    Raises:
+        ConfigurationError: the run has no list of them.
+    """
+    try:
+        speakers = json.loads((folder / SPEAKERS).read_bytes())
+    except (OSError, ValueError):
+        speakers = None
+    if not (isinstance(speakers, list) and speakers and all(isinstance(name, str) for name in speakers)):
+        raise ConfigurationError(f"{folder / SPEAKERS}: missing or no list of names; train again.")
+    return tuple(speakers)
 
 
 def picture_of(values: Tensor) -> Tensor:

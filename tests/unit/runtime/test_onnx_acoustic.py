@@ -1,5 +1,6 @@
 """The voice loop over ONNX graphs: it ends, it is the same twice, and its stream is its whole."""
 
+import json
 import warnings
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from optophone.core.bundle import open_bundle
-from optophone.core.errors import ConfigurationError, TextError
+from optophone.core.errors import BundleError, ConfigurationError, TextError
 from optophone.runtime.onnx_acoustic import CutOffWarning, MisreadWarning, OnnxAcoustic, OnnxAcousticConfig
 from tiny_bundles import REDUCTION, STEPS_PER_SYMBOL, write_voice
 
@@ -142,3 +143,23 @@ def test_a_faulty_text_is_spoken_again_with_another_seed(voice: OnnxAcoustic, mo
         assert voice.mel(ids).problems == ("lost its place in the text",)
     with pytest.warns(MisreadWarning):
         list(voice.stream(ids))
+
+
+@pytest.mark.parametrize(("speakers", "named"), [(["Ann", "Bob"], None), (["Ann"], ["Ann", "Bob"])])
+def test_names_and_graph_have_to_agree(tmp_path: Path, speakers: list[str], named: list[str] | None) -> None:
+    folder = write_voice(tmp_path / "voice", speakers=speakers)
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["configuration"] = {**manifest["configuration"], "speakers": named}
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"encoder\.onnx: the graph takes (a speaker|none) but the bundle names"):
+        OnnxAcoustic(open_bundle(folder))
+
+
+def test_of_several_the_first_speaks_until_another_is_chosen(tmp_path: Path) -> None:
+    voices = OnnxAcoustic(open_bundle(write_voice(tmp_path / "voice", speakers=["Ann", "Bob"])))
+    ids = ids_of(voices, "a dog")
+    bob = voices.with_speaker("Bob")
+    assert np.abs(bob.mel(ids).mel - voices.mel(ids).mel).max() > 0.1
+    np.testing.assert_array_equal(bob.with_speaker(0).mel(ids).mel, voices.mel(ids).mel)
+    with pytest.raises(ConfigurationError, match=r"speaker Eve: this voice has 2 speakers: 'Ann' \(0\), 'Bob' \(1\)\."):
+        voices.with_speaker("Eve")
