@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Trains the human voice and its vocoders, measures them, and writes docs/results/speech.md. Stop it or kill it at any
+# moment; started again, it goes on.
+#
+#   SHARED=../shared bash runs/speech.sh
+#
+# SHARED/data holds ljspeech and librispeech in their official layouts. Needs work/acoustic-spoken-captions and
+# data/spoken-captions, which runs/default.sh makes, and the extras train, voices and eval.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+SHARED=${SHARED:-../shared}
+export PATH="$PWD/.venv-dev/bin:$PATH"
+RESULTS=docs/results/speech
+DICTIONARY=$(python -c "import pocketsphinx; print(pocketsphinx.get_model_path('en-us/cmudict-en-us.dict'))")
+
+optophone prepare ljspeech "$SHARED/data/ljspeech" data/ljspeech
+optophone prepare librispeech "$SHARED/data/librispeech" data/librispeech
+optophone prepare spoken-words "$DICTIONARY" data/spoken-words
+
+optophone train configs/vocoder/ljspeech-vocos.yaml
+optophone train configs/vocoder/ljspeech-waveglow-small.yaml
+optophone train configs/acoustic/ljspeech.yaml
+
+optophone export work/vocoder-ljspeech-vocos -o work/bundles/vocos
+optophone export work/vocoder-ljspeech-waveglow-small -o work/bundles/waveglow-small
+optophone export work/acoustic-ljspeech -o work/bundles/voice-lj --speaker LJ
+optophone export work/bundles/voice-lj work/bundles/vocos -o work/bundles/speech-lj-vocos
+
+mkdir -p "$RESULTS"
+python runs/unseen_sentences.py work/unseen-sentences.txt
+griffin_lim=src/optophone/bundles/default/vocoder
+optophone evaluate speech "$griffin_lim" data/ljspeech --copy-synthesis -o "$RESULTS/copy-griffin-lim.json"
+optophone evaluate speech work/bundles/vocos data/ljspeech --copy-synthesis -o "$RESULTS/copy-vocos.json"
+optophone evaluate speech work/bundles/waveglow-small data/ljspeech --copy-synthesis -o "$RESULTS/copy-waveglow-small.json"
+optophone evaluate speech work/bundles/voice-lj data/ljspeech --sentences work/unseen-sentences.txt \
+    -o "$RESULTS/voice-griffin-lim.json"
+optophone evaluate speech work/bundles/speech-lj-vocos data/ljspeech --sentences work/unseen-sentences.txt \
+    -o "$RESULTS/voice-vocos.json"
+python runs/training_curves.py "$RESULTS/training.json" work/vocoder-ljspeech-vocos:mel_distance \
+    work/vocoder-ljspeech-waveglow-small:loss work/acoustic-ljspeech:mel_after
+python benchmarks/vocoders.py work/bundles/vocos work/bundles/waveglow-small "$griffin_lim" -o "$RESULTS/speed.json"
+python runs/speech.py
