@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from optophone.core.errors import ConfigurationError
+from optophone.models.conv_next import ConvNeXtLayer
 from optophone.models.vocoders.inverse_transform import InverseTransform
 
 _LARGEST_LOG_MAGNITUDE = 7.0  # a full-scale sine has ln 256 = 5.5 in 1,024 samples
@@ -44,26 +44,6 @@ class VocosConfig:
     def context_frames(self) -> int:
         """Frames to either side that the samples of a frame depend on."""
         return (self.n_layers + 1) * (self.kernel_size // 2) + self.n_fft // self.hop_length // 2
-
-
-class ConvNeXtLayer(nn.Module):
-    """A convolution along the frames of each feature, then two products along the features of each frame.
-
-    Source: Liu et al. 2022, "A ConvNet for the 2020s", section 2; in one dimension as in Siuzdak 2023, section 3.2.
-    """
-
-    def __init__(self, dim: int, hidden_dim: int, kernel_size: int, scale: float) -> None:
-        super().__init__()
-        self.convolution = nn.Conv1d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
-        self.norm = nn.LayerNorm(dim, eps=1e-6)
-        self.widen = nn.Linear(dim, hidden_dim)
-        self.narrow = nn.Linear(hidden_dim, dim)
-        self.scale = nn.Parameter(torch.full((dim,), scale))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) → (B, T, D)."""
-        seen = self.norm(self.convolution(x.transpose(1, 2)).transpose(1, 2))
-        return x + self.scale * self.narrow(nn.functional.gelu(self.widen(seen)))
 
 
 class Vocos(nn.Module):
