@@ -110,6 +110,7 @@ def damaged(name: str) -> str:
     whole = encode_wave(speech(1.0, 1), 16000, "wav")
     content = {
         "silent.wav": encode_wave(np.zeros(16000, np.float32), 16000, "wav"),
+        "flat.wav": encode_wave(np.full(16000, 0.5, np.float32), 16000, "wav"),
         "short.wav": encode_wave(speech(0.01, 1), 16000, "wav"),
         "empty.wav": b"",
         "header.wav": whole[:44],
@@ -121,7 +122,7 @@ def damaged(name: str) -> str:
     return name
 
 
-BAD = ["silent.wav", "short.wav", "empty.wav", "header.wav", "torn.flac", "text.wav", "missing.wav"]
+BAD = ["silent.wav", "flat.wav", "short.wav", "empty.wav", "header.wav", "torn.flac", "text.wav", "missing.wav"]
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -13,11 +13,11 @@ from optophone.cli.progress import Progress
 from optophone.cli.sound_stream import standard_input
 from optophone.core.audio import read_wave
 from optophone.core.bundle import open_bundle
-from optophone.core.errors import AudioError, ConfigurationError, DataError, OptophoneError
+from optophone.core.errors import ConfigurationError, DataError, OptophoneError
 from optophone.core.protocols import UnitEncoder
 from optophone.data.manifest import read_dataset, write_atomically
 from optophone.data.unit_column import RunLength, unit_fields
-from optophone.data.unit_extraction import Part, Share, UnitExtraction
+from optophone.data.unit_extraction import Part, Share, UnitExtraction, refuse_silence
 from optophone.export.results import content_hash
 from optophone.runtime.load import find_bundle, load_unit_encoder
 from optophone.runtime.onnx_units import OnnxUnitEncoder
@@ -62,8 +62,15 @@ def write_lines(sounds: Sequence[str], options: UnitOptions) -> int:
                 lines.append(line)
             progress.advance()
     if options.output is not None and lines:
-        write_atomically(options.output, "".join(f"{line}\n" for line in lines).encode())
+        _write_file(options.output, lines)
     return status
+
+
+def _write_file(path: Path, lines: Sequence[str]) -> None:
+    try:
+        write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
 
 
 def units_of(sound: str, encoder: UnitEncoder, run_length: RunLength) -> dict[str, Any]:
@@ -73,8 +80,7 @@ def units_of(sound: str, encoder: UnitEncoder, run_length: RunLength) -> dict[st
         AudioError: it cannot be read, is silent or too short.
     """
     wave, _ = read_wave(standard_input() if sound == "-" else sound, encoder.sample_rate)
-    if not wave.any():
-        raise AudioError("is silent (all samples are 0): record it again")
+    refuse_silence(wave)
     ids = encoder.units(wave)
     return {**unit_fields(ids, encoder.vocabulary, run_length), "unit_s": encoder.unit_s, "n_frames": len(ids)}
 

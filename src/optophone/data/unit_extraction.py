@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from optophone.core.audio import resample
 from optophone.core.errors import AudioError, ConfigurationError, DataError
 from optophone.core.protocols import UnitEncoder
@@ -132,8 +134,7 @@ class UnitExtraction:
 
     def _units(self, row: Row) -> dict[str, Any]:
         wave, sample_rate = self.speech.wave(row)
-        if not wave.any():
-            raise AudioError("is silent (all samples are 0): record it again")
+        refuse_silence(wave)
         units = self.encoder.units(resample(wave, sample_rate, self.encoder.sample_rate))
         return unit_fields(units, self.encoder.vocabulary, self.run_length)
 
@@ -185,6 +186,16 @@ class UnitExtraction:
             raise DataError(f"{self.out}: holds other units ({'; '.join(told)}); choose another folder.")
 
 
+def refuse_silence(wave: np.ndarray) -> None:
+    """Refuse a wave (N,) without any sound: its loudest cell is nothing, and its units mean nothing.
+
+    Raises:
+        AudioError: all samples are alike.
+    """
+    if len(wave) and wave.min() == wave.max():
+        raise AudioError("is silent (all samples are alike): record it again")
+
+
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 24 else f"{text[:12]}…"
@@ -199,5 +210,7 @@ def _write_whole(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
     finally:
         temporary.unlink(missing_ok=True)
