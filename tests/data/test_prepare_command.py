@@ -60,7 +60,7 @@ def test_an_impossible_option_is_refused(trees, tmp_path):
 def test_the_defaults_are_those_of_the_functions():
     given = {option.name: option.default for option in prepare.params}
     voice = EspeakConfig()
-    assert (given["voice"], given["speed"], given["pitch"]) == (voice.voice, voice.speed, voice.pitch)
+    assert (given["voices"], given["speed"], given["pitch"]) == ((voice.voice,), voice.speed, voice.pitch)
     assert given["size"] == inspect.signature(prepare_flickr8k).parameters["size"].default
     words = SpokenWordsConfig()
     assert (given["utterances"], given["dev"], given["seed"]) == (words.utterances, words.dev, words.seed)

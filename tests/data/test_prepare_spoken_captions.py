@@ -7,11 +7,11 @@ import pytest
 
 from optophone.core.errors import DataError
 from optophone.core.text import clean_text
-from optophone.data.espeak import EspeakConfig
+from optophone.data.espeak import EspeakConfig, read_voice
 from optophone.data.manifest import read_dataset
 from optophone.data.prepare import packed_speech
 from optophone.data.prepare.flickr8k import prepare_flickr8k
-from optophone.data.prepare.packed_speech import trim_silence
+from optophone.data.prepare.packed_speech import speak_shard, trim_silence
 from optophone.data.prepare.spoken_captions import prepare_spoken_captions
 
 MODULE = "optophone.data.prepare.packed_speech"
@@ -102,6 +102,52 @@ def test_a_second_run_does_nothing(captions, tmp_path, monkeypatch):
     assert calls == [2]
     assert first.layout == "captions of flickr8k, spoken by espeak-ng 0"
     assert sorted(path.name for path in (tmp_path / "out" / "audio").iterdir()) == ["dev-00000.npy", "train-00000.npy"]
+
+
+def test_voices_take_turns(captions, tmp_path, monkeypatch):
+    heights = {"en-gb": 1000, "en-us+f3": 2000}
+    monkeypatch.setattr(packed_speech, "_speak_missing", lambda shards, jobs, label: [*map(speak_shard, shards)])
+    monkeypatch.setattr(packed_speech, "load_espeak", lambda config: _Beeper(heights[config.voice] + config.pitch))
+    voices = [EspeakConfig("en-gb", 160, 40), EspeakConfig("en-us+f3", 175, 60)]
+    spoken = prepare_spoken_captions(captions, tmp_path / "out", voices, captions_per_shard=2)
+    rows = spoken.rows("train")
+    assert [row["caption_index"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["speaker"].split()[1] for row in rows] == ["en-gb", "en-us+f3", "en-gb", "en-us+f3", "en-gb"]
+    assert [row["audio"] for row in rows][::2] == [f"audio/train-00-0000{i}.npy" for i in (0, 0, 1)]
+    for row, height in zip(rows, [1040, 2060, 1040, 2060, 1040], strict=True):
+        wave, _ = spoken.wave(row)
+        assert np.abs(wave).max() * 32768 == height
+        assert len(wave) == 100 * len(row["text"]) + 2 * 1102
+    assert spoken.options["voices"] == ["en-gb:160:40", "en-us+f3:175:60"]
+    assert prepare_spoken_captions(captions, tmp_path / "out", voices, captions_per_shard=2) == spoken
+    with pytest.raises(DataError, match="prepared differently"):
+        prepare_spoken_captions(captions, tmp_path / "out", voices[:1], captions_per_shard=2)
+
+
+def test_a_share_is_spread_over_the_captions(captions, tmp_path, monkeypatch):
+    monkeypatch.setattr(packed_speech, "_speak_missing", lambda shards, jobs, label: [*map(speak_shard, shards)])
+    monkeypatch.setattr(packed_speech, "load_espeak", lambda config: _Beeper())
+    spoken = prepare_spoken_captions(captions, tmp_path / "out", share=0.4)
+    assert [row["caption_index"] for row in spoken.rows("train")] == [0, 2]
+    assert spoken.options["share"] == 0.4
+    assert spoken.options["voice"] == "en-us"
+
+
+@pytest.mark.parametrize("voices", [[], [EspeakConfig(), EspeakConfig()]])
+def test_voices_come_once(captions, tmp_path, voices):
+    with pytest.raises(DataError, match="each only once"):
+        prepare_spoken_captions(captions, tmp_path / "out", voices)
+    with pytest.raises(DataError, match="share 0"):
+        prepare_spoken_captions(captions, tmp_path / "out", share=0)
+
+
+def test_a_voice_is_named_with_speed_and_pitch():
+    assert read_voice("en-gb", 150, 40) == EspeakConfig("en-gb", 150, 40)
+    assert read_voice("en-us+f3:190", 150, 40) == EspeakConfig("en-us+f3", 190, 40)
+    assert read_voice("en-us+f3:190:61") == EspeakConfig("en-us+f3", 190, 61)
+    for wrong in ("en-gb:fast", "en-gb:1:2:3", "en-gb:100:"):
+        with pytest.raises(DataError, match="NAME:SPEED:PITCH"):
+            read_voice(wrong)
 
 
 def test_a_silent_voice_is_told(captions, tmp_path, monkeypatch):

@@ -38,7 +38,8 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     "size": ("flickr8k", *CAPTIONED, "places-audio"),
     "features_only": CAPTIONED,
     "year": ("coco",),
-    "voice": SPOKEN,
+    "voices": SPOKEN,
+    "share": ("spoken-captions",),
     "speed": SPOKEN,
     "pitch": SPOKEN,
     "margin": SPOKEN,
@@ -61,7 +62,16 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
 )
 @click.option("--features-only", is_flag=True, help="coco, flickr30k, …-karpathy: captions without their pictures.")
 @click.option("--year", type=click.Choice(["2014", "2017"]), help="coco: which captions.  [default: those there]")
-@click.option("--voice", default="en-us", show_default=True, help="spoken-…: voice of espeak-ng.")
+@click.option(
+    "--voice",
+    "voices",
+    multiple=True,
+    default=("en-us",),
+    show_default=True,
+    metavar="NAME[:SPEED[:PITCH]]",
+    help="spoken-…: voice of espeak-ng. spoken-captions: give several, and they take turns.",
+)
+@click.option("--share", default=1.0, show_default=True, help="spoken-captions: only this share of the captions.")
 @click.option("--speed", default=175, show_default=True, help="spoken-…: words a minute.")
 @click.option("--pitch", default=50, show_default=True, help="spoken-…: pitch of the voice, 0 to 99.")
 @click.option("--margin", default=50, show_default=True, help="spoken-…: silence at both ends, ms.")
@@ -99,7 +109,8 @@ def prepare(
     size: int,
     features_only: bool,
     year: str | None,
-    voice: str,
+    voices: tuple[str, ...],
+    share: float,
     speed: int,
     pitch: int,
     margin: int,
@@ -145,17 +156,20 @@ def prepare(
     out = out or source
     finished_before = (out / "dataset.json").is_file()
     if dataset == "spoken-captions":
-        from optophone.data.espeak import EspeakConfig
+        from optophone.data.espeak import read_voice
         from optophone.data.prepare.spoken_captions import prepare_spoken_captions
 
-        result = prepare_spoken_captions(source, out, EspeakConfig(voice, speed, pitch), margin_ms=margin, jobs=jobs)
+        spoken_by = [read_voice(voice, speed, pitch) for voice in voices]
+        result = prepare_spoken_captions(source, out, spoken_by, margin_ms=margin, jobs=jobs, share=share)
     elif dataset == "spoken-words":
-        from optophone.data.espeak import EspeakConfig
+        from optophone.data.espeak import read_voice
         from optophone.data.prepare.spoken_words import SpokenWordsConfig, prepare_spoken_words
 
         words = SpokenWordsConfig(utterances, dev, seed)
-        spoken_by = EspeakConfig(voice, speed, pitch)
-        result = prepare_spoken_words(source, out, words, spoken_by, margin_ms=margin, jobs=jobs)
+        if len(voices) > 1:
+            raise click.UsageError("spoken-words are said by one voice: give --voice once.")
+        voice = read_voice(voices[0], speed, pitch)
+        result = prepare_spoken_words(source, out, words, voice, margin_ms=margin, jobs=jobs)
     elif dataset in SPEAKERS:
         result = _prepare_speakers(dataset, source, out, held_back_speakers)
     elif dataset in RECORDED:
@@ -234,7 +248,7 @@ def _refuse_foreign_options(context: click.Context, dataset: str) -> None:
     """An option of another data set would be ignored silently, so it is an error."""
     for name, owners in OPTION_OWNERS.items():
         if dataset not in owners and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            option = name.replace("_", "-")
+            option = {"voices": "voice"}.get(name, name).replace("_", "-")
             raise ConfigurationError(f"--{option} is an option of {', '.join(owners)}, not of {dataset}; leave it out.")
     if context.params["features_only"] and context.get_parameter_source("size") is ParameterSource.COMMANDLINE:
         raise ConfigurationError("--features-only packs no pictures, so --size has no meaning; leave one of them out.")

@@ -71,6 +71,22 @@ class EspeakConfig:
             raise DataError(f"voice {self.voice!r}: no voice of espeak-ng; espeak-ng --voices lists them.")
 
 
+def read_voice(text: str, speed: int = 175, pitch: int = 50) -> EspeakConfig:
+    """The configuration that "en-gb", "en-gb:160" or "en-gb:160:40" names: voice, words a minute and pitch.
+
+    Args:
+        text: what the user typed.
+        speed, pitch: where `text` does not say.
+
+    Raises:
+        DataError: no numbers after the name, or too many.
+    """
+    name, *numbers = text.split(":")
+    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+        raise DataError(f"voice {text!r}: expected NAME, NAME:SPEED or NAME:SPEED:PITCH.")
+    return EspeakConfig(name, *[int(number) for number in numbers], *(speed, pitch)[len(numbers) :])
+
+
 class Espeak(Protocol):
     """A voice that is ready to speak."""
 

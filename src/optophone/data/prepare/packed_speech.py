@@ -6,7 +6,7 @@ Training reads the arrays memory-mapped: nothing is decoded, and tens of thousan
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Shard:
 def pack_speech(
     out: Path,
     rows: Mapping[str, list[Row]],
-    voice: EspeakConfig,
+    voices: Sequence[EspeakConfig],
     margin_ms: int,
     rows_per_shard: int,
     jobs: int | None,
@@ -52,6 +52,7 @@ def pack_speech(
 ) -> str:
     """Speak the "text" of all rows and write arrays and manifests to `out`; returns the version of espeak-ng.
 
+    Several voices take turns: row i of a split is said by voice i modulo their number, each into arrays of its own.
     Every row gets "audio", "offset", "n_samples", "sample_rate", "duration_s" and "speaker"; each wave begins and ends
     with exactly `margin_ms` of silence. An interrupted run continues with the first missing array, and the result is
     the same to the sample. When dataset.json is written, `forget_lengths` cleans up.
@@ -59,7 +60,7 @@ def pack_speech(
     Args:
         out: the folder of the data set.
         rows: split name to its rows, each with a cleaned "text".
-        voice: how espeak-ng speaks.
+        voices: how espeak-ng speaks.
         margin_ms: silence at both ends; the rest of it is cut.
         rows_per_shard: utterances an array.
         jobs: processes at a time; as many as there are processors when None.
@@ -69,11 +70,12 @@ def pack_speech(
         DataError: espeak-ng is missing or lacks the voice, or a text comes out silent.
     """
     (out / AUDIO_FOLDER).mkdir(exist_ok=True)
-    shards = {split: _shards(out, split, rows[split], voice, margin_ms, rows_per_shard) for split in rows}
-    _speak_missing([shard for split in shards.values() for shard in split], jobs or os.cpu_count() or 1, label)
+    parts = [part for split in rows for part in _parts(out, split, rows[split], voices, margin_ms, rows_per_shard)]
+    _speak_missing([shard for part in parts for shard in part.shards], jobs or os.cpu_count() or 1, label)
     version = ""
-    for split, split_shards in shards.items():
-        version = _add_audio(rows[split], split_shards, f"espeak-ng {voice.voice}")
+    for part in parts:
+        version = _add_audio(part.rows, part.shards, f"espeak-ng {part.voice.voice}")
+    for split in rows:
         write_manifest(out / f"{split}.jsonl", rows[split])
     return version
 
@@ -84,10 +86,31 @@ def forget_lengths(out: Path) -> None:
         path.unlink()
 
 
-def _shards(out: Path, split: str, rows: list[Row], voice: EspeakConfig, margin_ms: int, size: int) -> list[Shard]:
+@dataclass(frozen=True)
+class _Part:
+    """What one voice says of a split."""
+
+    voice: EspeakConfig
+    rows: list[Row]
+    shards: list[Shard]
+
+
+def _parts(
+    out: Path, split: str, rows: list[Row], voices: Sequence[EspeakConfig], margin_ms: int, size: int
+) -> list[_Part]:
+    """The rows of a split, dealt among the voices."""
+    parts = []
+    for number, voice in enumerate(voices):
+        own = rows[number :: len(voices)]
+        prefix = f"{split}-{number:02d}" if len(voices) > 1 else split
+        parts.append(_Part(voice, own, _shards(out / AUDIO_FOLDER, prefix, own, voice, margin_ms, size)))
+    return parts
+
+
+def _shards(folder: Path, prefix: str, rows: list[Row], voice: EspeakConfig, margin_ms: int, size: int) -> list[Shard]:
     texts = [row["text"] for row in rows]
     return [
-        Shard(out / AUDIO_FOLDER / f"{split}-{number:05d}.npy", tuple(texts[start : start + size]), voice, margin_ms)
+        Shard(folder / f"{prefix}-{number:05d}.npy", tuple(texts[start : start + size]), voice, margin_ms)
         for number, start in enumerate(range(0, len(texts), size))
     ]
 
@@ -101,8 +124,9 @@ def _speak_missing(shards: list[Shard], jobs: int, label: str) -> None:
     missing = [shard for shard in shards if not (shard.audio.is_file() and shard.index.is_file())]
     if not missing:
         return
-    load_espeak(missing[0].voice)  # a missing program or voice is told here, in one line
-    label = f"{label}, arrays of {len(shards[0].texts)}"
+    for voice in dict.fromkeys(shard.voice for shard in missing):
+        load_espeak(voice)  # a missing program or voice is told here, in one line
+    label = f"{label}, arrays of {max(len(shard.texts) for shard in shards)}"
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(min(jobs, len(missing)), mp_context=context, max_tasks_per_child=1)
     try:

@@ -115,7 +115,7 @@ def prepare_spoken_words(
     if finished:
         return finished
     rows = draw_utterances(words, config)
-    version = pack_speech(out, rows, voice, margin_ms, utterances_per_shard, jobs, "spoken words")
+    version = pack_speech(out, rows, (voice,), margin_ms, utterances_per_shard, jobs, "spoken words")
     layout = f"{len(words)} words of {dictionary.name}, spoken by espeak-ng {version}"
     dataset = preparation.finish(list(rows), layout, LICENCE)
     forget_lengths(out)
