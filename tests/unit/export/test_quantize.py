@@ -116,3 +116,46 @@ def test_half_storage_halves_the_file_and_keeps_eleven_bits(net: tuple[Net, Path
     picture = torch.randn(3, 3, 8, 8)
     for found, expected in zip(outputs(tmp_path / "small.onnx", picture=picture.numpy()), model(picture), strict=True):
         np.testing.assert_allclose(found, expected.numpy(), rtol=2e-2, atol=2e-2)
+
+
+class Shifted(nn.Module):
+    """Two products of shifted rows side by side, one of the rows as they are, and one with a bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taps = nn.Buffer(torch.randn(36, 20))
+        self.rows = nn.Buffer(torch.randn(12, 20))
+        self.out = nn.Linear(20, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n = x.shape[0] - 4
+        taps = torch.cat([x[i : i + n] for i in (0, 2, 4)], dim=1)
+        return self.out(torch.tanh(taps @ self.taps / 8 + x[2 : 2 + n] @ self.rows / 8))
+
+
+@torch.no_grad()
+def test_shifted_rows_are_scaled_once_and_shifted_as_bytes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, path, small = Shifted().eval(), tmp_path / "shifted.onnx", tmp_path / "small.onnx"
+    export_graph(model, path, {"x": torch.zeros(9, 12)}, ["y"], {"x": {0: "rows"}, "y": {0: "fewer"}})
+    quantize_products(path, small)
+    nodes = onnx.load(small).graph.node
+    scaled = [node.input[0] for node in nodes if node.op_type == "DynamicQuantizeLinear"]
+    assert scaled.count("x") == 1
+    assert len(scaled) == 2  # and what the last product reads
+    assert [node.op_type for node in nodes].count("MatMulInteger") == 3
+    assert [node.op_type for node in nodes].count("Concat") == 1  # that of the float rows is gone
+    x = torch.randn(50, 12)
+    expected, found = model(x).numpy(), outputs(small, x=x.numpy())[0]
+    error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+    assert 0 < error < 0.02
+
+
+def test_products_that_are_kept_stay_exact(net: tuple[Net, Path], tmp_path: Path) -> None:
+    _, path = net
+    quantize_products(path, tmp_path / "kept.onnx", kept=["/out/"])
+    picture = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    for mine, theirs in zip(
+        outputs(tmp_path / "kept.onnx", picture=picture), outputs(path, picture=picture), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
