@@ -1,6 +1,6 @@
 """The work of `optophone evaluate captions`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,13 +14,16 @@ from optophone.cli.progress import Progress
 from optophone.core.bundle import Bundle, open_bundle
 from optophone.core.confidence import score_features
 from optophone.core.errors import ConfigurationError, DataError
+from optophone.core.unit_origin import unit_origin
 from optophone.data.manifest import Row, read_dataset
 from optophone.data.packed_regions import PackedRegions
-from optophone.data.phones import caption_rows
+from optophone.data.unit_symbols import UnitSymbols, read_unit_symbols
+from optophone.data.written_captions import written_rows
 from optophone.evaluation.calibration import Calibration, as_good_as_people, calibrate
 from optophone.evaluation.diversity import self_bleu
 from optophone.evaluation.phone_error import phone_error_rate
 from optophone.evaluation.report import command_line, write_result
+from optophone.evaluation.unit_error import loop_rate, unit_error_rate
 from optophone.export.results import content_hash
 from optophone.pipelines import Description
 from optophone.runtime.load import find_bundle, load_describer, open_part
@@ -29,6 +32,11 @@ _MEANING = (
     "the caption agrees with people as well as three quarters of people's own captions do (CIDEr-D against the human"
     " captions of the picture at least {threshold:.1f})."
 )
+_SYMBOL_ERRORS = {
+    "phone_error_rate": ("wrong phones", "of the nearest human caption's"),
+    "unit_error_rate": ("wrong units", "of the nearest spoken caption's"),
+    "loop_rate": ("captions that loop", ""),
+}
 
 
 class CaptionEvaluation:
@@ -45,10 +53,14 @@ class CaptionEvaluation:
         options: how captions are scored and shown.
         variants: captions per picture; the best is scored, all tell how varied the captions of a picture are.
         regions: folder of prepared region features, for a captioner that reads these.
+        units: folder of the units of spoken captions, for a captioner that writes units; they are what it is compared
+            with, and pictures that nobody speaks about are left out.
 
     Raises:
-        DataError: a split without pictures or captions, or pictures without region features.
-        ConfigurationError: region features for a captioner that reads pictures, or none for one that reads them.
+        DataError: a split without pictures or captions, pictures without region features, or units of another kind
+            than the captioner's.
+        ConfigurationError: region features for a captioner that reads pictures, or none for one that reads them; the
+            same of units.
     """
 
     def __init__(
@@ -63,11 +75,13 @@ class CaptionEvaluation:
         options: ScoringOptions | None = None,
         variants: int = 1,
         regions: Path | None = None,
+        units: Path | None = None,
     ) -> None:
         self.part = part_of(bundle, "captioner")
         self.dataset, self.split = read_dataset(dataset), split
         self.symbols = self.part.vocabulary().kind
-        self.rows = draw(caption_rows(self.dataset, split, self.symbols), limit)
+        self.units = read_units_of(self.part, units)
+        self.rows = draw(written_rows(self.dataset, split, self.symbols, self.units), limit)
         if not all("captions" in row and "picture" in row for row in self.rows):
             raise DataError(f"{dataset}: {split} has no pictures with captions; prepare flickr8k first and give it.")
         self.describer = load_describer(self.part.folder, threads=1)
@@ -87,11 +101,10 @@ class CaptionEvaluation:
         best = [found[0] for found in described]
         calibration = self._calibrate(hypotheses, references, best) if with_calibration else None
         among_variants = self._among_variants(described)
-        phone_errors = phone_error_rate(hypotheses, references) if self.symbols == "phones" else None
-        rows = [*scoring.rows(), *_further_rows(calibration, among_variants, phone_errors)]
+        errors = symbol_errors(self.symbols, hypotheses, references)
+        rows = [*scoring.rows(), *_further_rows(calibration, among_variants, errors)]
         if output:
-            result = self._result(shuffled, scoring, calibration, among_variants)
-            write_result(output, result if phone_errors is None else {**result, "phone_error_rate": phone_errors})
+            write_result(output, {**self._result(shuffled, scoring, calibration, among_variants), **errors})
         self._report(scoring, rows, best, shuffled)
         return text_table(rows)
 
@@ -122,7 +135,9 @@ class CaptionEvaluation:
         """The captions of the data set's training split, unless that is what is evaluated."""
         if "train" not in self.dataset.splits or self.split == "train":
             return None
-        rows = caption_rows(self.dataset, "train", self.symbols)
+        if self.units is not None and "train" not in self.units.column.dataset.splits:
+            return None
+        rows = written_rows(self.dataset, "train", self.symbols, self.units)
         return [caption for row in rows for caption in row.get("captions", ())]
 
     def _among_variants(self, described: list[list[Description]]) -> float | None:
@@ -151,6 +166,7 @@ class CaptionEvaluation:
             "command": command_line(),
             "bundle": {"name": manifest.name, "class": manifest.cls, "content": content_hash(manifest)},
             "data": data_facts(self.dataset, self.split, len(self.rows)),
+            **({} if self.units is None else {"units": self.units.column.dataset.hash()}),
             "search": asdict(self.search),
             **scoring.facts(),
             "variants": {"asked": self.variants, "self_bleu": among_variants},
@@ -175,6 +191,39 @@ def part_of(bundle: str, kind: str) -> Bundle:
     """The part of that kind: the bundle itself, or a part of the system that it is."""
     opened = open_bundle(find_bundle(bundle))
     return open_part(opened, kind) if opened.manifest.kind == "system" else opened
+
+
+def read_units_of(part: Bundle, folder: Path | None) -> UnitSymbols | None:
+    """The column in `folder`, in the units of the captioner `part`; None where that writes no units.
+
+    Raises:
+        ConfigurationError: there is no folder and it writes units, or the other way round.
+        DataError: they are other units.
+    """
+    vocabulary = part.vocabulary()
+    if (vocabulary.kind == "units") != (folder is not None):
+        problem = "writes units; give those of spoken captions with" if folder is None else "writes no units; leave out"
+        raise ConfigurationError(f"{part.folder}: this captioner {problem} --units.")
+    if folder is None:
+        return None
+    written = unit_origin(part.manifest.configuration, str(part.folder))
+    units = read_unit_symbols(folder, "collapsed" if written is None else written.run_length)
+    if units.vocabulary.hash != vocabulary.hash or not (written is None or written.agrees_with(units.origin)):
+        raise DataError(
+            f"{folder}: holds units of {units.origin}, but {part.manifest.name} writes those of "
+            f"{written or 'another vocabulary'}; make units with the same encoder."
+        )
+    return units
+
+
+def symbol_errors(symbols: str, hypotheses: dict[str, str], references: dict[str, list[str]]) -> dict[str, float]:
+    """What is measured of single symbols, where they are phones or units; by name, 0..1."""
+    if symbols == "phones":
+        return {"phone_error_rate": phone_error_rate(hypotheses, references)}
+    if symbols == "units":
+        errors = unit_error_rate(hypotheses, references)
+        return {"unit_error_rate": errors, "loop_rate": loop_rate(hypotheses.values())}
+    return {}
 
 
 def draw(rows: list[Row], limit: int | None) -> list[Row]:
@@ -203,25 +252,29 @@ def data_facts(dataset: Any, split: str, n_rows: int) -> dict[str, Any]:
 
 
 def _options_for(symbols: str, options: ScoringOptions) -> ScoringOptions:
-    """Captions in phones are scored by words of phones, which are in no file of frequencies and which Java cannot read.
+    """Captions in phones are scored by words of phones, those in units by units; neither are in a file of frequencies,
+    and Java reads neither.
 
     Raises:
         DataError: something else is asked of them.
     """
-    if symbols != "phones":
+    if symbols not in ("phones", "units"):
         return options
     if (options.tokenizer, options.document_frequency) != ("words", CORPUS):
-        raise DataError("captions in phones have their own tokenizer and the document frequencies of the corpus alone.")
-    return replace(options, tokenizer="phones", java=False)
+        raise DataError(
+            f"captions in {symbols} have their own tokenizer and the document frequencies of the corpus alone."
+        )
+    return replace(options, tokenizer=symbols, java=False)
 
 
 def _further_rows(
-    calibration: Calibration | None, among_variants: float | None, phone_errors: float | None
+    calibration: Calibration | None, among_variants: float | None, errors: Mapping[str, float]
 ) -> list[tuple[str, str, str]]:
     """What only captions of a bundle are measured for."""
     rows = []
-    if phone_errors is not None:
-        rows += [("wrong phones", f"{100 * phone_errors:.1f} %", "of the nearest human caption's")]
+    for name, value in errors.items():
+        label, of_what = _SYMBOL_ERRORS[name]
+        rows += [(label, f"{100 * value:.1f} %", of_what)]
     if among_variants is not None:
         rows += [("self-BLEU, one picture", f"{among_variants:.1f}", "")]
     if calibration is not None:

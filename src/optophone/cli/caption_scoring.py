@@ -24,8 +24,14 @@ from optophone.evaluation.metric import METRICS
 from optophone.evaluation.phone_error import tokenize_phones
 from optophone.evaluation.ptb_tokenizer import tokenize_ptb
 from optophone.evaluation.report import table
+from optophone.evaluation.unit_error import tokenize_units
 
-TOKENIZERS: Mapping[str, Tokenizer] = {"words": tokenize_words, "ptb": tokenize_ptb, "phones": tokenize_phones}
+TOKENIZERS: Mapping[str, Tokenizer] = {
+    "words": tokenize_words,
+    "ptb": tokenize_ptb,
+    "phones": tokenize_phones,
+    "units": tokenize_units,
+}
 CORPUS = "corpus"
 _NOT_MEASURED = "not measured"
 # Of single pictures; BLEU-4 is mostly 0 there.
@@ -107,8 +113,9 @@ class CaptionScoring:
                 rows.append((metric.label, "", f"{_NOT_MEASURED}: {self.scored.not_measured[name]}"))
         rows += [("pictures", f"{scores.n_pictures}", "")]
         rows += [("different captions", f"{varied.n_distinct_captions}", "")]
-        rows += [("words used", f"{varied.vocabulary_used}", "")]
-        rows += [("words per caption", f"{varied.mean_length:.1f}", "")]
+        counted = "units" if self.options.tokenizer == "units" else "words"
+        rows += [(f"{counted} used", f"{varied.vocabulary_used}", "")]
+        rows += [(f"{counted} per caption", f"{varied.mean_length:.1f}", "")]
         rows += [("distinct-1, distinct-2", f"{varied.distinct_1:.3f}, {varied.distinct_2:.3f}", "")]
         rows += [("self-BLEU", f"{varied.self_bleu:.1f}", "")]
         if varied.seen_in_training is not None:

@@ -103,6 +103,12 @@ def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="FOLDER",
     help="Prepared region features of the pictures, for a captioner that reads these.",
 )
+@click.option(
+    "--units",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Units of the spoken captions (optophone units), for a captioner that writes units.",
+)
 @scoring_options
 @output_option
 @jobs_option
@@ -117,23 +123,25 @@ def captions(
     calibrate: bool,
     variants: int,
     regions: Path | None,
+    units: Path | None,
     options: "ScoringOptions",
     output: str | None,
     jobs: int,
     quiet: bool,
 ) -> None:
-    """Describe every picture of DATASET and compare with its human captions.
+    """Describe every picture of DATASET and compare with its human captions, or with spoken ones in units.
 
     \b
     Examples:
       optophone evaluate captions default data/flickr8k --calibrate -o results/dev.json
       optophone evaluate captions default data/flickr8k --limit 100 --report dev.html
+      optophone evaluate captions bundles/textless data/flickr8k --units work/units/flickr8k
     """
     from optophone.cli.caption_evaluation import CaptionEvaluation
 
     if shuffled and calibrate:
         raise click.UsageError("--shuffled is a control; calibrate on the true references.")
-    evaluation = CaptionEvaluation(bundle, dataset, split, limit, beam, jobs, quiet, options, variants, regions)
+    evaluation = CaptionEvaluation(bundle, dataset, split, limit, beam, jobs, quiet, options, variants, regions, units)
     click.echo(evaluation.run(shuffled, calibrate, output))
 
 

@@ -24,7 +24,7 @@ from optophone.export.vocoder import TrainedVocoder, export_vocoder
 from optophone.models.acoustic.tacotron2 import Tacotron2
 from optophone.models.captioners.build import build_captioner
 from optophone.models.vocoders.waveglow import WaveGlow
-from optophone.training.captioning import read_regions
+from optophone.training.captioning import read_regions, read_units
 from optophone.training.run import build_experiment, read_configuration
 from optophone.training.synthesis import read_speakers
 from optophone.training.weights import load_weights
@@ -82,12 +82,14 @@ def _export_captioner(experiment: Any, run: Path, folder: Path, precision: Preci
     load_weights(model, run / "captioner.safetensors")
     dataset = read_dataset(experiment.data.folder)
     name, search, facts = experiment.decoder.name, experiment.search_in_symbols(), _facts(experiment, dataset)
-    packed = read_regions(experiment)
+    packed, units = read_regions(experiment), read_units(experiment.data)
+    origin = None if units is None else units.origin
     if packed is not None:
-        trained = TrainedCaptioner(model.decoder, name, vocabulary, None, search, facts, RegionSpec(packed.dim))
+        regions = RegionSpec(packed.dim)
+        trained = TrainedCaptioner(model.decoder, name, vocabulary, None, search, facts, regions, origin)
         pictures = spread(packed.ids_of(dataset.rows("dev")), N_EXAMPLE_PICTURES)
         return export_captioner(trained, folder, precision, [], [packed[picture] for picture in pictures])
-    trained = TrainedCaptioner(model, name, vocabulary, PictureSpec(size, size), search, facts)
+    trained = TrainedCaptioner(model, name, vocabulary, PictureSpec(size, size), search, facts, units=origin)
     calibration = spread(dataset.array("train", "pictures"), N_CALIBRATION_PICTURES)
     examples = spread(dataset.array("dev", "pictures"), N_EXAMPLE_PICTURES)
     return export_captioner(trained, folder, precision, calibration, examples)

@@ -23,6 +23,7 @@ from optophone.core.configuration import from_mapping, to_mapping
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.core.mel import MelSpec
 from optophone.core.picture import PictureSpec
+from optophone.core.unit_origin import unit_origin
 from optophone.core.vocabulary import Vocabulary
 
 BundleKind = Literal["captioner", "acoustic", "vocoder", "units", "direct", "encoder", "system"]
@@ -181,7 +182,8 @@ def check_composition(captioner: Bundle | None, acoustic: Bundle, vocoder: Bundl
     """Whether the parts fit together: each reads what the one before it writes.
 
     Words and characters go to a voice that reads characters, because they can be spelled; otherwise the vocabularies
-    must be equal. The mel specifications must be equal.
+    must be equal, and where both parts say whose units they are over, the same ones. The mel specifications must be
+    equal.
 
     Args:
         captioner: bundle of a captioner, or None for a voice alone.
@@ -199,6 +201,12 @@ def check_composition(captioner: Bundle | None, acoustic: Bundle, vocoder: Bundl
                 f"{captioner.manifest.name} writes {written.kind} (vocabulary {written.hash[:12]}) but "
                 f"{acoustic.manifest.name} reads {read.kind} (vocabulary {read.hash[:12]}); "
                 "choose parts that were made together."
+            )
+        ours, theirs = (unit_origin(part.manifest.configuration, str(part.folder)) for part in (captioner, acoustic))
+        if ours is not None and theirs is not None and not ours.agrees_with(theirs):
+            raise BundleError(
+                f"{captioner.manifest.name} writes units of {ours} but {acoustic.manifest.name} reads those of "
+                f"{theirs}; choose parts that were made together."
             )
     if vocoder is not None and acoustic.manifest.mel != vocoder.manifest.mel:
         raise BundleError(

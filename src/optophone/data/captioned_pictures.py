@@ -12,15 +12,17 @@ from torch.utils.data import Dataset
 from optophone.core.errors import ConfigurationError, DataError
 from optophone.core.picture import PictureSpec
 from optophone.core.text import clean_text
+from optophone.core.unit_origin import UnitRuns
 from optophone.core.vocabulary import Vocabulary, build_phones, build_words, tacotron2_characters
 from optophone.data.augmentation import AugmentationConfig, augment
 from optophone.data.manifest import Row
 from optophone.data.pictures import as_batch, normalize
 from optophone.data.steps import StepItems
+from optophone.data.unit_symbols import read_unit_symbols
 
 # On Flickr8k 4.6 characters and 3.8 phones, with the spaces and boundaries. 22 words, 110 characters or 88 phones cut
-# one caption of a hundred.
-SYMBOLS_PER_WORD = {"words": 1, "characters": 5, "phones": 4}
+# one caption of a hundred. Units are counted as they are: how many make a word depends on their kind.
+SYMBOLS_PER_WORD = {"words": 1, "characters": 5, "phones": 4, "units": 1}
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,12 @@ class CaptionedPicturesConfig:
         folder: a prepared caption data set.
         regions: prepared region features that are read instead of the pictures, found by the pictures' ids.
         symbols: what a caption is written in. Phones are espeak-ng's, see `optophone.data.phones`.
+        units: the column of units of spoken captions, which are then the captions; for units alone.
+        run_length: whether a lasting unit is written once ("collapsed") or for every frame ("off").
         min_count: words that occur less often become the unknown symbol.
         max_symbols: longer captions are cut (without an end). It is counted in words whatever the symbols, so that
-            another kind of them takes no other change: a word is five characters, or four phones.
+            another kind of them takes no other change: a word is five characters, or four phones. Units are counted one
+            by one.
         batch_size: pictures a step.
         captions_per_picture: captions drawn for each of them.
         sizes: (first step, pixels) pairs, rising.
@@ -43,7 +48,9 @@ class CaptionedPicturesConfig:
 
     folder: str
     regions: str | None = None
-    symbols: Literal["words", "characters", "phones"] = "words"
+    symbols: Literal["words", "characters", "phones", "units"] = "words"
+    units: str | None = None
+    run_length: UnitRuns = "collapsed"
     min_count: int = 5
     max_symbols: int = 24
     batch_size: int = 20
@@ -52,6 +59,11 @@ class CaptionedPicturesConfig:
     size: int = 192
     dev_limit: int = 0
     augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(0.6, 1.2, 0.5, 0.2))
+
+    def __post_init__(self) -> None:
+        """Refuse units without a column of them, and such a column for other symbols."""
+        if (self.symbols == "units") != (self.units is not None):
+            raise ConfigurationError("data.symbols: units and data.units, a column of them, need each other.")
 
     @property
     def symbols_per_word(self) -> int:
@@ -83,7 +95,12 @@ class CaptionBatch(NamedTuple):
 
 
 def build_vocabulary(rows: Sequence[Row], config: CaptionedPicturesConfig) -> Vocabulary:
-    """The vocabulary of the captions in `rows` (the training split, as `caption_rows` gives it)."""
+    """The vocabulary of the captions in `rows` (the training split, as `written_rows` gives it).
+
+    That of units is the column's, which an acoustic model over the same column has too.
+    """
+    if config.units is not None:
+        return read_unit_symbols(config.units, config.run_length).vocabulary
     if config.symbols == "phones":
         return build_phones(caption for row in rows for caption in row.get("captions", ()))
     if config.symbols == "words":

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from optophone.core.errors import DataError
 from optophone.core.vocabulary import WORD_BOUNDARY
-from optophone.evaluation.recognizer import word_errors
+from optophone.evaluation.edit_distance import nearest_error_rate
 
 
 def tokenize_phones(texts: Sequence[str]) -> list[list[str]]:
@@ -29,17 +28,9 @@ def phone_error_rate(hypotheses: Mapping[str, str], references: Mapping[str, Seq
     Raises:
         DataError: nothing to score, or a picture without references.
     """
-    if not hypotheses:
-        raise DataError("No captions to score: there is no metric over nothing.")
-    errors, total = 0, 0
-    for picture, text in hypotheses.items():
-        said = _phones(text)
-        wrong = [(word_errors(human, said), len(human)) for human in map(_phones, references[picture]) if human]
-        if not wrong:
-            raise DataError(f"Picture {picture!r} has a caption but no phones to compare it with; leave it out.")
-        nearest = min(wrong, key=lambda pair: pair[0] / pair[1])
-        errors, total = errors + nearest[0], total + nearest[1]
-    return errors / total
+    said = {picture: _phones(text) for picture, text in hypotheses.items()}
+    human = {picture: [_phones(text) for text in references[picture]] for picture in hypotheses}
+    return nearest_error_rate(said, human, "phones")
 
 
 def _phones(text: str) -> list[str]:

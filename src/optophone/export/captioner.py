@@ -15,6 +15,7 @@ from optophone.core.configuration import to_mapping
 from optophone.core.picture import PictureSpec
 from optophone.core.regions import RegionSpec
 from optophone.core.search import SearchConfig
+from optophone.core.unit_origin import SECTION, UnitOrigin
 from optophone.core.vocabulary import Vocabulary
 from optophone.export.differences import largest_difference, worse
 from optophone.export.import_facts import ImportFacts
@@ -41,6 +42,7 @@ class TrainedCaptioner:
         search: how captions are searched for by default.
         facts: where it comes from.
         regions: what region features it takes, or None for pictures.
+        units: whose units it writes, or None.
     """
 
     model: nn.Module
@@ -50,6 +52,7 @@ class TrainedCaptioner:
     search: SearchConfig
     facts: TrainingFacts | ImportFacts
     regions: RegionSpec | None = None
+    units: UnitOrigin | None = None
 
     def inputs(self, n_regions: int = 3) -> dict[str, Tensor]:
         """The inputs of `begin` for two pictures, by name; of the second, a region is padding."""
@@ -147,6 +150,8 @@ def _writer(trained: TrainedCaptioner, folder: Path) -> BundleWriter:
     }
     if trained.regions is not None:
         configuration["regions"] = to_mapping(trained.regions)
+    if trained.units is not None:
+        configuration[SECTION] = to_mapping(trained.units)
     return BundleWriter(
         folder,
         kind="captioner",

@@ -24,12 +24,14 @@ from optophone.data.captioned_pictures import (
 from optophone.data.captioned_regions import CaptionedRegions, RegionBatch, RegionBatches
 from optophone.data.manifest import Dataset, Row, read_dataset
 from optophone.data.packed_regions import PackedRegions
-from optophone.data.phones import caption_rows
 from optophone.data.pictures import as_batch, normalize, resized
 from optophone.data.steps import shuffled_plan
-from optophone.evaluation.captions import score_captions, tokenize_words
+from optophone.data.unit_symbols import UnitSymbols, read_unit_symbols
+from optophone.data.written_captions import pictures_of, written_rows
+from optophone.evaluation.captions import Tokenizer, score_captions, tokenize_words
 from optophone.evaluation.document_frequency import cached_document_frequency
 from optophone.evaluation.phone_error import phone_error_rate, tokenize_phones
+from optophone.evaluation.unit_error import loop_rate, tokenize_units, unit_error_rate
 from optophone.models.captioners.build import FAMILY, DecoderConfig, build_captioner
 from optophone.models.captioners.captioner import Captioner, HasAuxiliaryLosses
 from optophone.models.encoders.build import EncoderConfig
@@ -45,6 +47,7 @@ from optophone.training.self_critical import SelfCriticalConfig, SelfCriticalRew
 from optophone.training.weights import load_weights, save_weights
 
 WEIGHTS = "captioner.safetensors"
+_TOKENIZERS: dict[str, Tokenizer] = {"phones": tokenize_phones, "units": tokenize_units}
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,10 @@ class CaptioningExperiment:
         )
 
     def decoder_in_symbols(self) -> DecoderConfig:
-        """`decoder` with places for the longest captions, where it has places and symbols are smaller than words."""
+        """`decoder` with places for the longest captions, where it has places and symbols are no words."""
         config, member = self.decoder, FAMILY.get(self.decoder.name)
         places = {option.name: option.default for option in fields(member.config)} if member else {}
-        if self.data.symbols_per_word == 1 or "max_length" not in places:
+        if self.data.symbols == "words" or "max_length" not in places:
             return config
         given = config.options.get("max_length", places["max_length"])
         n_places = max(given, self.data.longest, self.search_in_symbols().max_length)
@@ -116,6 +119,7 @@ class CaptioningObjective:
     ) -> None:
         self.experiment, self.vocabulary, self.dev_rows, self.reward = experiment, vocabulary, dev_rows, reward
         self.captions: list[str] = []
+        self.n_unfinished = 0
         self.looks: list[tuple[Tensor, str, np.ndarray]] = []
 
     def training_loss(self, model: Any, batch: CaptionBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -165,20 +169,27 @@ class CaptioningObjective:
         for picture, (best, *_) in zip(shown, found, strict=True):
             text = self.vocabulary.decode(best.ids)
             self.captions.append(text)
+            self.n_unfinished += not best.finished
             if len(self.looks) < 4 and best.attention is not None:
                 self.looks.append((picture.cpu(), text, best.attention))
 
     def measures(self) -> dict[str, float]:
-        """Scores against the five human captions."""
+        """Scores against the human captions; of phones and units also how many are wrong."""
         rows = self.dev_rows[: len(self.captions)]
         hypotheses = {row["id"]: caption for row, caption in zip(rows, self.captions, strict=True)}
-        self.captions = []
         references = {row["id"]: row["captions"] for row in rows}
-        in_phones = self.vocabulary.kind == "phones"
-        scored = score_captions(hypotheses, references, tokenizer=tokenize_phones if in_phones else tokenize_words)
+        kind, n_unfinished = self.vocabulary.kind, self.n_unfinished
+        self.captions, self.n_unfinished = [], 0
+        scored = score_captions(hypotheses, references, tokenizer=_TOKENIZERS.get(kind, tokenize_words))
         names = ("bleu_1", "bleu_4", "cider_d", "n_distinct_captions", "mean_length")
         found = {name: float(getattr(scored.scores, name)) for name in names}
-        return found | ({"phone_error_rate": phone_error_rate(hypotheses, references)} if in_phones else {})
+        if kind == "phones":
+            found["phone_error_rate"] = phone_error_rate(hypotheses, references)
+        if kind == "units":
+            found["unit_error_rate"] = unit_error_rate(hypotheses, references)
+            found["loop_rate"] = loop_rate(hypotheses.values())
+            found["unfinished"] = n_unfinished / len(rows)
+        return found
 
     def show(self, model: Any, writer: Any, step: int) -> None:
         """Captions, and where each symbol looked."""
@@ -212,12 +223,18 @@ def attention_strip(picture: Tensor, attention: np.ndarray) -> Tensor:
     return panels.expand(-1, 3, -1, -1).permute(1, 2, 0, 3).flatten(2)
 
 
-def dev_pictures(dataset: Dataset, config: CaptionedPicturesConfig) -> list[Tensor]:
-    """The development pictures in batches (50, 3, size, size)."""
-    packed = dataset.array("dev", "pictures")[: config.dev_limit or None]
+def dev_pictures(dataset: Dataset, config: CaptionedPicturesConfig, rows: list[Row] | None = None) -> list[Tensor]:
+    """The development pictures, or those of `rows` alone, in batches (50, 3, size, size)."""
+    rows = (dataset.rows("dev") if rows is None else rows)[: config.dev_limit or None]
+    packed = pictures_of(dataset, "dev", rows)
     spec = PictureSpec(config.size, config.size)
     chunks = (resized(packed[first : first + 50], spec) for first in range(0, len(packed), 50))
     return [normalize(as_batch(chunk), spec) for chunk in chunks]
+
+
+def read_units(config: CaptionedPicturesConfig) -> UnitSymbols | None:
+    """The units that captions are written in; None where they are written in something else."""
+    return None if config.units is None else read_unit_symbols(config.units, config.run_length)
 
 
 def read_regions(experiment: CaptioningExperiment) -> PackedRegions | None:
@@ -256,14 +273,14 @@ def build_model(experiment: CaptioningExperiment, vocabulary: Vocabulary) -> Cap
 
 def shown_pictures(
     experiment: CaptioningExperiment,
-    dataset: Dataset,
+    pictures: np.ndarray,
     captions: list[list[list[int]]],
     vocabulary: Vocabulary,
     model: Captioner,
     cache: Path,
 ) -> CaptionedPictures | KnownRegions:
-    """The training pictures; or, with `frozen_views`, what the encoder, which is frozen, sees in them."""
-    source = CaptionedPictures(dataset.array("train", "pictures"), captions, vocabulary, experiment.data)
+    """The training pictures (n, H, W, 3); or, with `frozen_views`, what the encoder, which is frozen, sees in them."""
+    source = CaptionedPictures(pictures, captions, vocabulary, experiment.data)
     if not experiment.frozen_views:
         return source
     torch.set_num_threads(experiment.trainer.threads)
@@ -278,28 +295,40 @@ def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
         raise ConfigurationError("self_critical: needs captioner_weights to start from; train by cross-entropy first.")
     regions = read_regions(experiment)
     dataset = read_dataset(experiment.data.folder)
-    rows = caption_rows(dataset, "train", experiment.data.symbols)
+    units = read_units(experiment.data)
+    rows = written_rows(dataset, "train", experiment.data.symbols, units)
+    dev_rows = written_rows(dataset, "dev", experiment.data.symbols, units)
     vocabulary = build_vocabulary(rows, experiment.data)
     vocabulary.save(folder / "vocabulary.json")
     captions = encode_captions(rows, vocabulary)
+    _tell_of_cuts(captions, experiment.data.longest)
     model = build_model(experiment, vocabulary)
     training_set: CaptionedPictures | KnownRegions | CaptionedRegions
     dev: DataLoader
     if regions is not None:
         training_set = CaptionedRegions(regions, regions.ids_of(rows), captions, vocabulary, experiment.data)
-        dev_rows = dataset.rows("dev")[: experiment.data.dev_limit or None]
-        dev = DataLoader(RegionBatches(regions, regions.ids_of(dev_rows)), batch_size=None)
+        validated = regions.ids_of(dev_rows[: experiment.data.dev_limit or None])
+        dev = DataLoader(RegionBatches(regions, validated), batch_size=None)
     else:
-        training_set = shown_pictures(experiment, dataset, captions, vocabulary, model, folder.parent / "regions")
-        dev = DataLoader(dev_pictures(dataset, experiment.data), batch_size=None)  # type: ignore[arg-type]
+        pictures, cache = pictures_of(dataset, "train", rows), folder.parent / "regions"
+        training_set = shown_pictures(experiment, pictures, captions, vocabulary, model, cache)
+        dev = DataLoader(dev_pictures(dataset, experiment.data, dev_rows), batch_size=None)  # type: ignore[arg-type]
     reward = None
     if experiment.self_critical:
-        key = f"{dataset.hash()} train {vocabulary.hash}"
+        written = "" if units is None else f" {units.column.dataset.hash()} {units.run_length}"
+        key = f"{dataset.hash()} train {vocabulary.hash}{written}"
         frequency = cached_document_frequency(dataset.folder, key, lambda: captions)
         reward = SelfCriticalReward(captions, experiment.self_critical, frequency)
-    dev_captions = caption_rows(dataset, "dev", experiment.data.symbols)
-    objective = CaptioningObjective(experiment, vocabulary, dev_captions, reward)
+    objective = CaptioningObjective(experiment, vocabulary, dev_rows, reward)
     training = Training(model, objective, experiment.optimizer, experiment.trainer)
     plan = shuffled_plan(len(rows), experiment.data.batch_size, experiment.trainer.seed)
     fit(training, training_loader(training_set, plan, experiment.trainer), dev, folder, experiment.trainer)
     save_weights(training.best_model, folder / WEIGHTS)
+
+
+def _tell_of_cuts(captions: list[list[list[int]]], longest: int) -> None:
+    """Say how many captions lose their end: a captioner that seldom sees one does not learn to end."""
+    lengths = np.array([len(caption) for several in captions for caption in several])
+    if (lengths > longest).any():
+        share = (lengths > longest).mean()
+        print(f"{share:.1%} of the captions are longer than {longest} symbols and lose their end", flush=True)
