@@ -230,6 +230,7 @@ def wavenet_units_experiment(*data: Path) -> dict[str, Any]:
         "name": "tiny-wavenet-units",
         "data": {
             "folders": [str(folder) for folder in data],
+            "shares": [1 / len(data)] * len(data),
             "segment_units": 3,
             "batch_size": 4,
             "dev_units": 4,

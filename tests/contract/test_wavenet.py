@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from optophone.core.errors import VocabularyError
 from optophone.models.units.fast_wavenet import FastWaveNet
 from optophone.models.units.unit_voice import UnitVoice
 from optophone.models.units.wavenet import WaveNet, WaveNetConfig
@@ -98,8 +99,15 @@ def test_a_voice_says_the_same_alone_and_beside_a_longer_one(output: str) -> Non
     torch.testing.assert_close(beside[:1, :, :4], alone)
     found = voice.waves([short, long], [1, SOMEBODY], seed=3)
     assert [len(wave) for wave in found] == [4 * 20, 7 * 20]
+    np.testing.assert_allclose(found[0], voice.wave(short, 1, seed=3), atol=1e-3)  # rounding may move a step of 16 bits
     assert np.array_equal(voice.wave(long, seed=3), voice.wave(long, seed=3))
     assert not np.array_equal(voice.wave(long, 0), voice.wave(long, 1))
+
+
+@pytest.mark.parametrize(("given", "speaker"), [([], 0), ([2], 0), ([15], 0), ([3], 3), ([3], -2)])
+def test_a_voice_refuses_what_it_cannot_say(given: list[int], speaker: int) -> None:
+    with pytest.raises(VocabularyError, match="give"):
+        UnitVoice(tiny_wavenet_vq()).wave(np.array(given, np.int64), speaker)
 
 
 def test_units_are_the_same_alone_and_in_a_batch() -> None:

@@ -1,6 +1,7 @@
 """Segments of speech with the frames around them and who speaks, from one or several data sets: for learning to say
 units again."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from optophone.core.errors import ConfigurationError, DataError
 from optophone.core.unit_filter_bank import UnitFilterBank, UnitFilterBankConfig
 from optophone.data.manifest import Dataset, Row
 from optophone.data.speech import speaker_of
-from optophone.data.steps import StepItems
+from optophone.data.steps import MIXED_STEPS, Plan, StepItems, mixed_plan, shuffled_plan
 
 UNKNOWN_SPEAKER = -1
 
@@ -27,6 +28,8 @@ class SpeakerSegmentsConfig:
     Args:
         folders: prepared speech data sets; a speaker is a row's "speaker", or the name of its data set where it
             has none.
+        shares: of the steps, for each of `folders`, adding up to 1; each step's segments are of one of them. Without,
+            all utterances come equally often.
         segment_units: units of a training segment.
         batch_size: segments of a step, each from another utterance.
         dev_units: units of a segment of the validation.
@@ -36,6 +39,7 @@ class SpeakerSegmentsConfig:
     """
 
     folders: tuple[str, ...]
+    shares: tuple[float, ...] = ()
     segment_units: int = 8
     batch_size: int = 64
     dev_units: int = 50
@@ -50,6 +54,15 @@ class SpeakerSegmentsConfig:
                 raise ConfigurationError(f"data.{name} is {getattr(self, name)}; give at least 1.")
         if not self.folders:
             raise ConfigurationError("data.folders: is empty; give at least one prepared speech data set.")
+        if self.shares and (
+            len(self.shares) != len(self.folders)
+            or min(self.shares) < 1 / MIXED_STEPS
+            or not math.isclose(sum(self.shares), 1, abs_tol=1e-6)
+        ):
+            raise ConfigurationError(
+                f"data.shares: are {list(self.shares)}; give one of at least {1 / MIXED_STEPS} for each of folders, in "
+                "all 1, or none."
+            )
 
 
 class SpeakerSegmentBatch(NamedTuple):
@@ -87,6 +100,21 @@ def utterances_of(datasets: Iterable[Dataset], split: str) -> list[Spoken]:
         folders = ", ".join(str(dataset.folder) for dataset in datasets)
         raise DataError(f"{folders}: no row of {split} has sound; prepare a speech data set.")
     return found
+
+
+def segment_plan(
+    utterances: Sequence[Spoken], datasets: Sequence[Dataset], config: SpeakerSegmentsConfig, seed: int
+) -> Plan:
+    """Which of `utterances` (of `utterances_of(datasets)`) are in each step.
+
+    Raises:
+        ConfigurationError: a data set has fewer utterances than a step.
+    """
+    if not config.shares:
+        return shuffled_plan(len(utterances), config.batch_size, seed)
+    sizes = [sum(utterance.dataset is dataset for utterance in utterances) for dataset in datasets]
+    plans = [shuffled_plan(size, config.batch_size, seed) for size in sizes]
+    return mixed_plan(plans, sizes, config.shares, seed)
 
 
 class SpeakerSegments(TorchDataset):

@@ -16,10 +16,10 @@ from optophone.data.speaker_segments import (
     SpeakerSegmentBatch,
     SpeakerSegments,
     SpeakerSegmentsConfig,
+    segment_plan,
     utterances_of,
 )
 from optophone.data.speech import speaker_of
-from optophone.data.steps import shuffled_plan
 from optophone.models.units.fast_wavenet import FastWaveNet
 from optophone.models.units.quantizer import perplexity
 from optophone.models.units.wavenet_vq import WaveNetVQ, WaveNetVQConfig
@@ -177,7 +177,7 @@ def run_wavenet_units(experiment: WaveNetUnitsExperiment, folder: Path) -> None:
     sizes = model.config.encoder.frames_per_unit, model.config.context_units
     train, dev = (SpeakerSegments(rows, speakers, config, *sizes) for rows in (spoken, heard))
     training = Training(model, WaveNetUnitsObjective(experiment), experiment.optimizer, experiment.trainer)
-    plan = shuffled_plan(len(train), config.batch_size, experiment.trainer.seed)
+    plan = segment_plan(spoken, datasets, config, experiment.trainer.seed)
     loader: DataLoader = DataLoader(dev_segments(dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]
     fit(training, training_loader(train, plan, experiment.trainer), loader, folder, experiment.trainer)
     save_weights(training.best_model, folder / WEIGHTS)

@@ -14,6 +14,7 @@ from optophone.data.speaker_segments import (
     SpeakerSegments,
     SpeakerSegmentsConfig,
     Spoken,
+    segment_plan,
     utterances_of,
 )
 from optophone.data.steps import StepItems
@@ -29,7 +30,7 @@ def spoken(folder: Path, sample_rate: int = 8000, speakers: tuple[str, ...] = ()
 
 
 def build(utterances: list[Spoken], keep_hours: float = 1.0, speakers: tuple[str, ...] = ("tiny",)) -> SpeakerSegments:
-    config = SpeakerSegmentsConfig(("x",), N_UNITS, 4, 5, keep_hours=keep_hours, bank=BANK)
+    config = SpeakerSegmentsConfig(("x",), (), N_UNITS, 4, 5, keep_hours=keep_hours, bank=BANK)
     return SpeakerSegments(utterances, speakers, config, SIZE, CONTEXT)
 
 
@@ -85,6 +86,18 @@ def test_speakers_are_numbered_over_all_data_sets(tmp_path: Path) -> None:
     assert build(utterances, speakers=("b",)).middles([0, 1]).speakers.tolist() == [UNKNOWN_SPEAKER, 0]
 
 
+def test_data_sets_have_their_shares_of_the_steps(tmp_path: Path) -> None:
+    datasets = [write_speech(tmp_path / name) for name in ("one", "other")]
+    utterances = utterances_of(datasets, "train")
+    config = SpeakerSegmentsConfig(("one", "other"), (0.25, 0.75), batch_size=3)
+    batches = segment_plan(utterances, datasets, config, seed=1)(0)
+    sides = [{int(index >= 12) for index in batch} for batch in batches]
+    assert all(len(side) == 1 for side in sides)
+    assert np.mean([side == {1} for side in sides]) == pytest.approx(0.75, abs=0.01)
+    alike = segment_plan(utterances, datasets, replace(config, shares=()), seed=1)(0)
+    assert sorted(index for batch in alike for index in batch) == list(range(24))
+
+
 def test_only_so_much_is_kept(tmp_path: Path) -> None:
     utterances = spoken(tmp_path)
     kept, forgetful = build(utterances), build(utterances, keep_hours=0.0)
@@ -106,5 +119,8 @@ def test_mistakes_are_said(tmp_path: Path) -> None:
         SpeakerSegmentsConfig(("x",), segment_units=0)
     with pytest.raises(ConfigurationError, match="folders"):
         SpeakerSegmentsConfig(())
+    for shares in ((1.0,), (0.5, 0.4), (1.0, 0.0)):
+        with pytest.raises(ConfigurationError, match="shares"):
+            SpeakerSegmentsConfig(("x", "y"), shares)
     with pytest.raises(DataError, match="no row of train has sound"):
         utterances_of([write_labelled_pictures(tmp_path)], "train")

@@ -45,9 +45,10 @@ class Cepstra(nn.Module):
             mask: (B, T) true at valid frames, which are neighbours; None for all. Slopes at either end are taken as if
                 the first and the last of them went on.
         """
-        coefficients = torch.matmul(self.basis.to(levels.dtype), levels)
-        slopes = _slopes(coefficients, mask)
-        return torch.cat((coefficients, slopes, _slopes(slopes, mask)), dim=1)
+        with torch.autocast(levels.device.type, enabled=False):  # the higher ones are small differences of large sums
+            coefficients = torch.matmul(self.basis.to(levels.dtype), levels)
+            slopes = _slopes(coefficients, mask)
+            return torch.cat((coefficients, slopes, _slopes(slopes, mask)), dim=1)
 
 
 def _slopes(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -64,11 +64,13 @@ class FastWaveNet:
 
         Args:
             conditions: as for `WaveNet.forward`.
-            seed: the same number draws the same waves.
+            seed: the same number draws the same waves, and the first of several as it is alone.
             temperature: see `SampleDistribution.draw`.
         """
         stream, n_waves = self.begin(conditions), len(conditions)
-        uniforms = np.random.default_rng(seed).random((stream.n_samples, n_waves, N_UNIFORMS))
+        # Each wave has numbers of its own, so that it is the same beside others and when it is longer.
+        generators = [np.random.default_rng((seed, number)) for number in range(n_waves)]
+        uniforms = np.stack([generator.random((stream.n_samples, N_UNIFORMS)) for generator in generators], axis=1)
         waves = np.zeros((n_waves, stream.n_samples), dtype=np.float32)
         sample = np.zeros(n_waves)
         for n in range(stream.n_samples):

@@ -34,7 +34,7 @@ class UnitVoice:
             temperature: 1 draws as learned, less sounds calmer.
 
         Raises:
-            VocabularyError: an id that is no unit, or a speaker that there is not.
+            VocabularyError: no units, an id that is no unit, or a speaker that there is not.
         """
         return self.waves([units], [speaker], seed, temperature)[0]
 
@@ -44,7 +44,7 @@ class UnitVoice:
         """Waves of several sequences of units at once, which takes far less time than one after another; see `wave`."""
         config = self.network.config
         rows = [torch.as_tensor(np.asarray(row, dtype=np.int64)) - self.first_unit for row in units]
-        if any(len(row) and (row.min() < 0 or row.max() >= config.n_codes) for row in rows):
+        if any(len(row) == 0 or row.min() < 0 or row.max() >= config.n_codes for row in rows):
             raise VocabularyError(
                 f"units: give ids {self.first_unit} to {len(self.vocabulary) - 1}, one for each unit."
             )

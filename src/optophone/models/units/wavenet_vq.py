@@ -111,8 +111,8 @@ class WaveNetVQ(nn.Module):
     ``model.update_codebook(output)``, ``losses.total.backward()``.
 
     Source: Chorowski et al. 2019, "Unsupervised speech representation learning using WaveNet autoencoders", figure 1;
-    as a source of units for pictures, Hsu et al. 2020, "Text-Free Image-to-Speech Synthesis Using
-    Learned Segmental Units". Proof: tests/contract/test_wavenet.py, tests/contract/test_unit_encoders.py
+    as a source of units for pictures, Hsu et al. 2020, "Text-Free Image-to-Speech Synthesis Using Learned Segmental
+    Units". Proof: tests/contract/test_wavenet.py, tests/contract/test_unit_encoders.py
     """
 
     def __init__(self, config: WaveNetVQConfig) -> None:
@@ -171,6 +171,7 @@ class WaveNetVQ(nn.Module):
         encoded = self.encode(levels, frames_mask)
         n_units = wave.shape[1] // self.config.samples_per_unit
         context = (encoded.units.shape[1] - n_units) // 2
+        assert encoded.units.shape[1] == n_units + 2 * context, "as many units of context after as before"
         inside = slice(context, context + n_units)
         mask = torch.ones_like(encoded.units, dtype=torch.bool) if encoded.mask is None else encoded.mask
         told = self.conditions(self.jitter(encoded.codes, jitter_draws), encoded.mask, speakers)[:, :, inside]
@@ -206,7 +207,7 @@ class WaveNetVQ(nn.Module):
 
     @torch.no_grad()
     def units_of(self, utterances: list[Tensor]) -> list[Tensor]:
-        """Units (S,) of each of `utterances` (M, T), worked out together: the same as of each alone.
+        """Units (S,) of each of `utterances` (M, T), worked out together: but for rounding, those of each alone.
 
         Call it in evaluation mode. What is shorter than a unit ends in silence.
         """

@@ -46,7 +46,7 @@ class WaveNetVQUnits:
         return self.units_of([wave])[0]
 
     def units_of(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Ids (S,) of each of `waves` (N,), worked out together: the same as of each alone."""
+        """Ids (S,) of each of `waves` (N,), worked out together: but for rounding, those of each alone."""
         device = next(self.network.parameters()).device
         levels = [torch.from_numpy(self.bank(wave)).to(device) for wave in waves]
         return [units.cpu().numpy() + self.first_unit for units in self.network.units_of(levels)]
