@@ -15,7 +15,7 @@ from optophone.core.configuration import from_mapping
 from optophone.core.errors import BundleError, TextError
 from optophone.core.protocols import SpokenMel
 from optophone.core.speakers import speaker_names, speaker_number
-from optophone.runtime.session import Graph, SessionConfig, numbered
+from optophone.runtime.session import Graph, SessionConfig, numbered, step_threads
 
 _MASK_BLOCK = 64  # decoder steps whose dropout masks are drawn at once
 _CLOSED = np.float32(-1e4)  # added to an energy, makes its weight 0
@@ -81,7 +81,7 @@ class OnnxAcoustic:
         bundle: an opened bundle of kind "acoustic" with `encoder.onnx`, `step.onnx`, `postnet.onnx` and a vocabulary.
             Of its configuration the keys of `OnnxAcousticConfig` are read, and "speakers", the names of its voices by
             number. Of several the first speaks, and the encoder takes the number of the one who does.
-        threads: for the encoder and the postnet; the step graph takes one.
+        threads: for the encoder and the postnet, and for a large step graph (`step_threads`).
 
     Raises:
         BundleError: a graph, the vocabulary, the speakers or the mel specification is missing or not as documented.
@@ -101,7 +101,8 @@ class OnnxAcoustic:
         self.config = from_mapping(OnnxAcousticConfig, chosen, f"{bundle.folder}: configuration")
         wide = SessionConfig(threads=threads)
         self.encoder = Graph(bundle.file("encoder.onnx"), wide)
-        self.step_graph = Graph(bundle.file("step.onnx"), SessionConfig(threads=1))
+        step = bundle.file("step.onnx")
+        self.step_graph = Graph(step, SessionConfig(threads=step_threads(step.stat().st_size, threads)))
         self.postnet_graph = Graph(bundle.file("postnet.onnx"), wide)
         self._check_graphs()
 

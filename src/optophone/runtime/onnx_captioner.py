@@ -15,23 +15,12 @@ from optophone.core.protocols import Caption
 from optophone.core.regions import RegionSpec, pad_regions
 from optophone.core.search import Hypothesis, SearchConfig
 from optophone.core.search import search as search_captions
-from optophone.runtime.session import Graph, SessionConfig, numbered
-
-_LARGE_STEP = 32 * 1024 * 1024  # bytes of the graph
+from optophone.runtime.session import Graph, SessionConfig, numbered, step_threads
 
 
 def confidence_of(hypothesis: Hypothesis, config: ConfidenceConfig | None) -> float:
     """0..1 for a hypothesis: see `confidence_of_scores`."""
     return confidence_of_scores(hypothesis.token_log_probs, config)
-
-
-def step_threads(n_bytes: int, threads: int) -> int:
-    """How many of `threads` a step graph of this size gains from.
-
-    A small step is done before its work is handed out; one that reads tens of megabytes of weights waits for memory,
-    and two cores fetch faster than one.
-    """
-    return threads if n_bytes >= _LARGE_STEP else 1
 
 
 class OnnxCaptioner:

@@ -12,6 +12,7 @@ from optophone.core.errors import BundleError, ConfigurationError
 from optophone.runtime.byte_sums import sums_overflow
 
 MAX_DEFAULT_THREADS = 4
+_LARGE_STEP = 32 * 1024 * 1024  # bytes of a graph
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,15 @@ def resolve_threads(threads: int | None) -> int:
     if threads < 1:
         raise ConfigurationError(f"threads: {threads} is too few; give 1 or more.")
     return threads
+
+
+def step_threads(n_bytes: int, threads: int) -> int:
+    """How many of `threads` a step graph of this size gains from.
+
+    A small step is done before its work is handed out; one that reads tens of megabytes of weights waits for memory,
+    and two cores fetch faster than one.
+    """
+    return threads if n_bytes >= _LARGE_STEP else 1
 
 
 def session_options(config: SessionConfig) -> ort.SessionOptions:

@@ -10,7 +10,7 @@ import pytest
 from optophone.core.bundle import open_bundle
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.core.search import Hypothesis, SearchConfig
-from optophone.runtime.onnx_captioner import ConfidenceConfig, OnnxCaptioner, confidence_of, step_threads
+from optophone.runtime.onnx_captioner import ConfidenceConfig, OnnxCaptioner, confidence_of
 from optophone.runtime.session import Graph, SessionConfig
 from tiny_bundles import BRIGHT, DARK, GRID, picture, save_graph, write_captioner
 
@@ -91,9 +91,3 @@ def test_a_step_graph_that_lacks_a_state_is_refused(tmp_path: Path) -> None:
     captioner.step_graph = Graph(tmp_path / "lacking.onnx", SessionConfig())
     with pytest.raises(BundleError, match=r"no input 'memory\.0'"):
         captioner._check_graphs()
-
-
-def test_only_large_step_graphs_take_more_than_one_thread() -> None:
-    assert step_threads(4_000_000, 2) == 1
-    assert step_threads(155_000_000, 2) == 2
-    assert step_threads(155_000_000, 1) == 1

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from optophone.core.errors import BundleError, ConfigurationError
-from optophone.runtime.session import Graph, SessionConfig, default_threads, numbered, resolve_threads, session_options
+from optophone.runtime.session import (
+    Graph,
+    SessionConfig,
+    default_threads,
+    numbered,
+    resolve_threads,
+    session_options,
+    step_threads,
+)
 from tiny_bundles import save_graph
 
 DOUBLE = 'double (float[N] x) => (float[N] "state.0", float[N] "state.1") { "state.0" = Add(x, x) "state.1" = Neg(x) }'
@@ -59,3 +67,9 @@ def test_threads() -> None:
 def test_numbered_names_are_sorted_by_number() -> None:
     names = ["state.10", "state.2", "memory.0", "state.x", "state.0", "states.1"]
     assert numbered(names, "state") == ["state.0", "state.2", "state.10"]
+
+
+def test_only_large_step_graphs_take_more_than_one_thread() -> None:
+    assert step_threads(4_000_000, 2) == 1
+    assert step_threads(155_000_000, 2) == 2
+    assert step_threads(155_000_000, 1) == 1

@@ -2,7 +2,8 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from optophone.models.linear import linear
 
 
 class LSTMCell(nn.Module):
@@ -26,8 +27,8 @@ class LSTMCell(nn.Module):
 
     def forward(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """Next hidden and cell (B, size) from the input `x` (B, n_in)."""
-        gates = functional.linear(x, self.weight_ih, self.bias_ih + self.bias_hh)
-        return lstm_update(gates + functional.linear(hidden, self.weight_hh), cell)
+        gates = linear(x, self.weight_ih, self.bias_ih + self.bias_hh)
+        return lstm_update(gates + linear(hidden, self.weight_hh), cell)
 
 
 def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
