@@ -15,6 +15,7 @@ from optophone.core.regions import RegionSpec
 from optophone.core.text import clean_text, end_sentence
 from optophone.core.vocabulary import Vocabulary
 from optophone.data.manifest import Dataset, read_dataset
+from optophone.data.unit_symbols import UnitSymbols
 from optophone.data.voice_segments import VoiceSegments, sounding_rows
 from optophone.export.acoustic import TrainedAcoustic, export_acoustic
 from optophone.export.captioner import TrainedCaptioner, export_captioner
@@ -27,6 +28,7 @@ from optophone.models.vocoders.waveglow import WaveGlow
 from optophone.training.captioning import read_regions, read_units
 from optophone.training.run import build_experiment, read_configuration
 from optophone.training.synthesis import read_speakers
+from optophone.training.synthesis import read_units as read_speech_units
 from optophone.training.weights import load_weights
 
 N_CALIBRATION_PICTURES = 200
@@ -106,13 +108,20 @@ def _export_acoustic(
     sizes = replace(experiment.model, n_symbols=len(vocabulary), n_mels=mel.n_mels, n_speakers=len(speakers))
     model = Tacotron2(sizes)
     load_weights(model, run / "acoustic.safetensors")
-    dataset = read_dataset(experiment.data.folder)
-    texts = [row["text"] for row in spread(dataset.rows("dev"), N_EXAMPLE_TEXTS)]
-    examples = [np.array(vocabulary.encode(end_sentence(clean_text(text))), np.int64) for text in texts]
-    trained = TrainedAcoustic(model, vocabulary, mel, _facts(experiment, dataset), speakers)
+    dataset, units = read_dataset(experiment.data.folder), read_speech_units(experiment.data)
+    examples = [np.array(vocabulary.encode(text), np.int64) for text in _example_texts(dataset, units)]
+    origin = units[0].origin if units else None
+    trained = TrainedAcoustic(model, vocabulary, mel, _facts(experiment, dataset), speakers, origin)
     if speaker is not None:
         trained = trained.of_speaker(speaker)
     return export_acoustic(trained, folder, precision, examples)
+
+
+def _example_texts(dataset: Dataset, units: Sequence[UnitSymbols]) -> list[str]:
+    """What a voice is to say, as its training has it: sentences, or units."""
+    if units:
+        return spread(list(units[0].texts("dev").values()), N_EXAMPLE_TEXTS)
+    return [end_sentence(clean_text(row["text"])) for row in spread(dataset.rows("dev"), N_EXAMPLE_TEXTS)]
 
 
 def _export_vocoder(experiment: Any, run: Path, folder: Path, precision: Precision) -> dict[str, Any]:

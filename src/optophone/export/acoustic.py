@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from optophone.core.bundle import Bundle, BundleWriter, open_bundle
+from optophone.core.configuration import to_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
 from optophone.core.speakers import speaker_number
+from optophone.core.unit_origin import SECTION, UnitOrigin
 from optophone.core.vocabulary import Vocabulary
 from optophone.export.differences import largest_difference, worse
 from optophone.export.import_facts import ImportFacts
@@ -47,6 +49,7 @@ class TrainedAcoustic:
         mel: layout of its frames.
         facts: where it comes from.
         speakers: names of its voices by number; none where it does not tell voices apart.
+        units: whose units it reads, or None.
     """
 
     model: Tacotron2
@@ -54,6 +57,7 @@ class TrainedAcoustic:
     mel: MelSpec
     facts: TrainingFacts | ImportFacts
     speakers: tuple[str, ...] = ()
+    units: UnitOrigin | None = None
 
     def __post_init__(self) -> None:
         """A name for every voice."""
@@ -196,6 +200,7 @@ def _writer(trained: TrainedAcoustic, folder: Path) -> BundleWriter:
         configuration={
             **runtime_configuration(trained.model.config),
             **({"speakers": list(trained.speakers)} if trained.speakers else {}),
+            **({SECTION: to_mapping(trained.units)} if trained.units is not None else {}),
             trained.facts.section: trained.facts.to_mapping(),
         },
         vocabulary=trained.vocabulary,

@@ -4,16 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optophone.core.bundle import BundleManifest
+from optophone.core.unit_origin import SECTION, unit_origin
 from optophone.export.import_facts import REFERENCES
 
 _WHAT = {
     "captioner": "Describes a photograph in one English sentence.",
     "acoustic": "Reads English text aloud: characters to mel spectrogram.",
+    "captioner over units": "Describes a photograph in units of speech, which a voice over the same units says.",
+    "acoustic over units": "Says what is written in units of speech: units to mel spectrogram. No text is involved.",
     "vocoder": "Turns a mel spectrogram into sound.",
     "griffin-lim": "Turns a mel spectrogram into sound. It is an algorithm and has no weights.",
     "voice": "Reads English text aloud: characters to mel spectrogram to sound.",
     "encoder": "Looks at a photograph for a captioner that is imported or trained with it.",
     "system": "Looks at a photograph and speaks what is in it.",
+    "textless": "Looks at a photograph and speaks what is in it, by way of units of speech. No text is involved.",
     "units": "Writes speech down in units that were learned from speech, without any text.",
     "k-means": "Writes speech down in units, each the nearest of some typical spectra.",
 }
@@ -96,8 +100,9 @@ def write_card(manifest: BundleManifest) -> str:
 
 
 def _described(texts: Mapping[str, str], manifest: BundleManifest, otherwise: str) -> str:
-    """The text of the class where it has its own, else of the kind."""
-    return texts.get(manifest.cls, texts.get(manifest.kind, otherwise))
+    """The text of the class where it has its own, else of the kind, that over units before others."""
+    names = [manifest.cls, f"{manifest.kind} over units"] if SECTION in manifest.configuration else [manifest.cls]
+    return next((texts[name] for name in (*names, manifest.kind) if name in texts), otherwise)
 
 
 def _facts(manifest: BundleManifest) -> str:
@@ -109,6 +114,8 @@ def _facts(manifest: BundleManifest) -> str:
         lines.append(f"- region features instead of pictures: {regions['dim']} a region")
     if manifest.mel is not None:
         lines.append(f"- sound: {manifest.mel.sample_rate} Hz, {manifest.mel.n_mels} mel bands")
+    origin = unit_origin(manifest.configuration, manifest.name)
+    lines += [f"- units: those of {origin}, of {1000 * origin.unit_s:g} ms a frame"] if origin is not None else []
     speakers = manifest.configuration.get("speakers")
     lines += [f"- speakers, from 0: {_speakers(speakers)}"] if speakers else []
     lines += _units(manifest.configuration) if manifest.kind == "units" else []

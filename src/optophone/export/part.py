@@ -120,7 +120,7 @@ def export_system(folder: Path, name: str, parts: Sequence[Bundle], additions: A
     assert acoustic.manifest.mel is not None
     licence = acoustic.manifest.licence if additions.licence is None else additions.licence
     kinds: dict[str, str] = {kind: kind for kind in _SYSTEM_PARTS if kind in by_kind or kind == "vocoder"}
-    cls = "cascade" if "captioner" in by_kind else "voice"
+    cls = _system_class(by_kind)
     manifest = BundleManifest("system", cls, name, parts=kinds, licence=licence)
     with _writer(folder, manifest, None) as writer:
         for part in parts:
@@ -152,6 +152,13 @@ def check_results(parts: Sequence[Bundle], additions: Additions) -> None:
 def is_bundle(folder: Path) -> bool:
     """Whether `folder` looks like a finished bundle."""
     return (folder / MANIFEST).is_file()
+
+
+def _system_class(by_kind: Mapping[BundleKind, Bundle]) -> str:
+    """ "cascade" by way of text, "textless" by way of units, "voice" without a captioner."""
+    if "captioner" not in by_kind:
+        return "voice"
+    return "textless" if by_kind["captioner"].vocabulary().kind == "units" else "cascade"
 
 
 def _add_confidence(configuration: dict[str, Any], metrics: dict[str, Any], result: Result) -> None:

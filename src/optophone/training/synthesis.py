@@ -15,11 +15,12 @@ from optophone.core.errors import ConfigurationError
 from optophone.core.griffin_lim import GriffinLim
 from optophone.core.mel import MelSpec
 from optophone.core.vocabulary import Vocabulary
-from optophone.data.manifest import read_dataset, write_atomically
+from optophone.data.manifest import Dataset, Row, read_dataset, write_atomically
 from optophone.data.speech import (
     JoinedUtterances,
     SpeechBatch,
     SpeechConfig,
+    SpokenRows,
     Utterances,
     build_speech_vocabulary,
     frame_counts,
@@ -27,6 +28,8 @@ from optophone.data.speech import (
     spoken_rows,
 )
 from optophone.data.steps import Plan, length_plan, mixed_plan
+from optophone.data.unit_speech import UnitUtterances, rows_with_units
+from optophone.data.unit_symbols import UnitSymbols, read_unit_symbols
 from optophone.models.acoustic.speaker_growth import grow_speakers
 from optophone.models.acoustic.tacotron2 import AcousticUtterance, Tacotron2, Tacotron2Config
 from optophone.training.acoustic_loss import AcousticLoss, AcousticLossConfig
@@ -140,7 +143,7 @@ def picture_of(values: Tensor) -> Tensor:
     return ((values - low) / (high - low).clamp(min=1e-8)).flip(0)[None]
 
 
-def dev_batches(utterances: Utterances, limit: int) -> list[SpeechBatch]:
+def dev_batches(utterances: SpokenRows, limit: int) -> list[SpeechBatch]:
     """The first `limit` development utterances (0: all), 16 at a time."""
     n = min(limit or len(utterances), len(utterances))
     return [utterances.batch(range(first, min(first + 16, n))) for first in range(0, n, 16)]
@@ -165,14 +168,51 @@ def training_plan(train: JoinedUtterances, config: SpeechConfig, seed: int) -> P
     return plans[0] if len(plans) == 1 else mixed_plan(plans, list(map(len, train.parts)), config.shares, seed)
 
 
-def read_speech(config: SpeechConfig, vocabulary: Vocabulary) -> tuple[JoinedUtterances, Utterances, Sequence[str]]:
-    """What is learned, what is validated on, and the voices by number (none where they are not told apart)."""
+def read_units(config: SpeechConfig) -> list[UnitSymbols]:
+    """The units of all data sets, the main one's first; none where text is read.
+
+    Raises:
+        ConfigurationError: data sets in different units.
+    """
+    units = [read_unit_symbols(folder, config.run_length) for folder in config.unit_folders if folder is not None]
+    for other in units[1:]:
+        if other.vocabulary != units[0].vocabulary or not other.origin.agrees_with(units[0].origin):
+            raise ConfigurationError(
+                f"data.also: {other.column.dataset.folder} holds units of {other.origin}, "
+                f"{units[0].column.dataset.folder} those of {units[0].origin}; make both with one encoder."
+            )
+    return units
+
+
+def read_speech(
+    config: SpeechConfig, vocabulary: Vocabulary, units: Sequence[UnitSymbols] = ()
+) -> tuple[JoinedUtterances, SpokenRows, Sequence[str]]:
+    """What is learned, what is validated on, and the voices by number (none where they are not told apart).
+
+    Args:
+        config: which speech.
+        vocabulary: of what is read.
+        units: of all data sets, where units are read.
+    """
     datasets = [read_dataset(folder) for folder in config.folders]
-    corpora = [(dataset, spoken_rows(dataset, "train", config)) for dataset in datasets]
+    known: list[UnitSymbols | None] = list(units) or [None] * len(datasets)
+    corpora = [
+        (dataset, _rows(dataset, "train", config, column)) for dataset, column in zip(datasets, known, strict=True)
+    ]
     speakers = speaker_names(corpora) if config.speakers else ()
-    train = [Utterances(dataset, rows, vocabulary, config.mel, speakers) for dataset, rows in corpora]
-    dev = Utterances(datasets[0], spoken_rows(datasets[0], "dev", config), vocabulary, config.mel, speakers)
+
+    def utterances(dataset: Dataset, rows: list[Row], split: str, column: UnitSymbols | None) -> SpokenRows:
+        spoken = Utterances(dataset, rows, vocabulary, config.mel, speakers)
+        return spoken if column is None else UnitUtterances(spoken, column, split, config.chunk_curriculum)
+
+    train = [utterances(dataset, rows, "train", column) for (dataset, rows), column in zip(corpora, known, strict=True)]
+    dev = utterances(datasets[0], _rows(datasets[0], "dev", config, known[0]), "dev", known[0])
     return JoinedUtterances(train), dev, speakers
+
+
+def _rows(dataset: Dataset, split: str, config: SpeechConfig, units: UnitSymbols | None) -> list[Row]:
+    rows = spoken_rows(dataset, split, config)
+    return rows if units is None else rows_with_units(rows, units, split)
 
 
 def run_synthesis(experiment: SynthesisExperiment, folder: Path) -> None:
@@ -182,8 +222,9 @@ def run_synthesis(experiment: SynthesisExperiment, folder: Path) -> None:
     number) into `folder`.
     """
     config = experiment.data
-    vocabulary = build_speech_vocabulary()
-    train, dev, speakers = read_speech(config, vocabulary)
+    units = read_units(config)
+    vocabulary = units[0].vocabulary if units else build_speech_vocabulary()
+    train, dev, speakers = read_speech(config, vocabulary, units)
     vocabulary.save(folder / "vocabulary.json")
     if speakers:
         write_atomically(folder / SPEAKERS, (json.dumps(speakers, ensure_ascii=False, indent=2) + "\n").encode())
