@@ -155,6 +155,26 @@ def acoustic_experiment(data: Path) -> dict[str, Any]:
     }
 
 
+def parallel_experiment(data: Path, aligner: Path) -> dict[str, Any]:
+    """A configuration of kind "parallel-acoustic" on `write_speech`, aligned by a run of `acoustic_experiment`."""
+    return {
+        "kind": "parallel-acoustic",
+        "name": "tiny-parallel",
+        "aligner_from": str(aligner),
+        "data": acoustic_experiment(data)["data"],
+        "model": {
+            "dim": 8,
+            "hidden_dim": 12,
+            "n_symbol_layers": 1,
+            "n_duration_layers": 1,
+            "n_pitch_layers": 1,
+            "n_frame_layers": 1,
+        },
+        "optimizer": {"learning_rate": 1e-3},
+        "trainer": _three_steps(),
+    }
+
+
 def vocoder_experiment(data: Path) -> dict[str, Any]:
     """A configuration of kind "vocoder" on `write_speech`: three steps, one a segment."""
     return {
@@ -248,6 +268,24 @@ def wavenet_units_experiment(*data: Path) -> dict[str, Any]:
         "listen_units": 1,
         "optimizer": {"name": "adam", "learning_rate": 1e-3},
         "trainer": trainer,
+    }
+
+
+def recognizer_experiment(*data: Path) -> dict[str, Any]:
+    """A configuration of kind "recognizer" on `write_speech`: three steps, one a segment."""
+    return {
+        "kind": "recognizer",
+        "name": "tiny-recognizer",
+        "data": {
+            "folders": [str(folder) for folder in data],
+            "shares": [1 / len(data)] * len(data),
+            "frames_per_batch": 150,
+            "max_batch": 4,
+            "mel": {name: getattr(MEL, name) for name in MEL.__dataclass_fields__},
+        },
+        "model": {"dim": 12, "hidden_dim": 16, "n_layers": 2, "kernel_size": 3, "stride": 1, "first_kernel_size": 3},
+        "optimizer": {"learning_rate": 1e-3},
+        "trainer": _three_steps(),
     }
 
 

@@ -14,27 +14,41 @@ from optophone.core import k_means_units as core_k_means_units
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
-from optophone.core.vocabulary import build_words
+from optophone.core.vocabulary import build_letters, build_words
 from optophone.data.captioned_pictures import CaptionedPictures, encode_captions
 from optophone.data.captioned_regions import RegionBatch
+from optophone.data.heard_speech import HeardBatch
 from optophone.data.speaker_segments import SpeakerSegmentBatch
 from optophone.data.speech import SpeechBatch, build_speech_vocabulary
 from optophone.data.spoken_pictures import SpokenPictureBatch
 from optophone.data.steps import StepItems
 from optophone.data.voice_segments import SegmentBatch
+from optophone.models.acoustic.parallel import Prosody, frames_of
 from optophone.models.detectors.photograph_classifier import PhotographClassifier
 from optophone.models.encoders.residual_grid import PictureClassifier, ResidualGrid
-from optophone.training import captioning, synthesis, unit_learning, vocoding, vocos_training, wavenet_units
+from optophone.training import (
+    captioning,
+    parallel_synthesis,
+    recognizing,
+    synthesis,
+    unit_learning,
+    vocoding,
+    vocos_training,
+    wavenet_units,
+)
+from optophone.training.aligned_speech import AlignedBatch
 from optophone.training.captioning import CaptioningExperiment, CaptioningObjective
 from optophone.training.classification import ClassificationExperiment, ClassificationObjective, LabelledPictures
 from optophone.training.k_means_learning import KMeansLearningExperiment
 from optophone.training.optimization import build_optimizer, learning_rate_factor
+from optophone.training.parallel_synthesis import ParallelExperiment, ParallelObjective
 from optophone.training.photograph import (
     BalancedStatistics,
     PhotographExperiment,
     PhotographObjective,
     PhotographStatistics,
 )
+from optophone.training.recognizing import RecognizingExperiment, RecognizingObjective
 from optophone.training.run import build_experiment, read_configuration
 from optophone.training.self_critical import SelfCriticalReward
 from optophone.training.synthesis import SynthesisExperiment, SynthesisObjective
@@ -106,6 +120,25 @@ def step_acoustic(experiment: SynthesisExperiment) -> Built:
     return model, objective.training_loss(model, batch, 0)[0]
 
 
+def step_parallel(experiment: ParallelExperiment) -> Built:
+    vocabulary = build_speech_vocabulary()
+    model = parallel_synthesis.build_model(experiment, vocabulary, 2)
+    durations = [np.full(6, 3), np.full(5, 2)]
+    frames = frames_of(durations)
+    speech = SpeechBatch(
+        torch.tensor([vocabulary.encode("a dog."), [*vocabulary.encode("dogs."), vocabulary.pad]]),
+        torch.tensor([6, 5]),
+        torch.randn(2, experiment.data.mel.n_mels, 18),
+        torch.tensor([18, 10]),
+        torch.tensor([0, 1]),
+    )
+    ids_mask = torch.arange(6)[None] < speech.id_lengths[:, None]
+    padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in durations], batch_first=True)
+    batch = AlignedBatch(speech, ids_mask, padded, frames, Prosody(torch.rand(2, 18), torch.ones(2, 18)))
+    objective = ParallelObjective(experiment.loss, experiment.data.mel, vocabulary)
+    return model, objective.training_loss(model, batch, 0)[0]
+
+
 def step_photograph(experiment: PhotographExperiment) -> Built:
     statistics = PhotographStatistics(np.ones((3, 6), np.float32), np.zeros((3, 6), np.float32))
     model = PhotographClassifier(6, experiment.model)
@@ -148,16 +181,25 @@ def step_wavenet_units(experiment: WaveNetUnitsExperiment) -> Built:
     return model, WaveNetUnitsObjective(experiment).training_loss(model, batch, 0)[0]
 
 
+def step_recognizer(experiment: RecognizingExperiment) -> Built:
+    model = recognizing.build_model(experiment)
+    mel = torch.randn(2, experiment.data.mel.n_mels, 50)
+    batch = HeardBatch(mel, torch.tensor([50, 41]), torch.tensor([[5, 6, 6], [9, 0, 0]]), torch.tensor([3, 1]), 0)
+    return model, RecognizingObjective(build_letters(), experiment.data.names).training_loss(model, batch, 0)[0]
+
+
 # A new kind of training says here how it takes its first step.
 STEPS: dict[str, Callable[[Any], Built]] = {
     "encoder": step_encoder,
     "captioner": step_captioner,
     "acoustic": step_acoustic,
+    "parallel-acoustic": step_parallel,
     "vocoder": step_vocoder,
     "vocos": step_vocos,
     "photograph": step_photograph,
     "units": step_units,
     "wavenet-units": step_wavenet_units,
+    "recognizer": step_recognizer,
 }
 
 
@@ -212,7 +254,7 @@ def test_its_schedule_ends_within_the_run(path: Path) -> None:
 
 def test_its_mel_is_the_one_that_bundles_share(path: Path) -> None:
     experiment, _ = build_experiment(read_configuration(path), path.name)
-    if isinstance(experiment, SynthesisExperiment | VocoderExperiment | VocosExperiment):
+    if isinstance(experiment, SynthesisExperiment | VocoderExperiment | VocosExperiment | RecognizingExperiment):
         assert experiment.data.mel == MelSpec()
 
 
@@ -229,6 +271,8 @@ def test_weights_come_from_runs_that_are_configured() -> None:
             weights = read_configuration(path).get(option)
             if weights:
                 assert Path(weights).parts[:-1] in {("work", name) for name in names}, f"{path.name}: {option}"
+        run = read_configuration(path).get("aligner_from")
+        assert run is None or Path(run).parts in {("work", name) for name in names}, path.name
 
 
 def test_unknown_options_are_errors(path: Path) -> None:

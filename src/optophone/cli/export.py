@@ -88,14 +88,15 @@ def _check_takes_speaker(runs: tuple[Path, ...]) -> None:
     """Refuse --speaker where there is no run that it could choose from.
 
     Raises:
-        ConfigurationError: no run of kind "acoustic" is among `runs`.
+        ConfigurationError: no run of an acoustic model is among `runs`.
     """
     from optophone.core.errors import ConfigurationError
     from optophone.export.part import is_bundle
     from optophone.training.run import read_configuration
 
     paths = [run / "configuration.yaml" for run in runs if not is_bundle(run)]
-    if not any(read_configuration(path).get("kind") == "acoustic" for path in paths if path.is_file()):
+    kinds = {read_configuration(path).get("kind") for path in paths if path.is_file()}
+    if not kinds & {"acoustic", "parallel-acoustic"}:
         raise ConfigurationError("--speaker chooses from the run of an acoustic model, and none is given.")
 
 

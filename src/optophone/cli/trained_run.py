@@ -19,11 +19,17 @@ from optophone.data.unit_symbols import UnitSymbols
 from optophone.data.voice_segments import VoiceSegments, sounding_rows
 from optophone.export.acoustic import TrainedAcoustic, export_acoustic
 from optophone.export.captioner import TrainedCaptioner, export_captioner
+from optophone.export.parallel import TrainedParallel, export_parallel
 from optophone.export.training_facts import Precision, TrainingFacts
+from optophone.export.unit_to_mel import TrainedUnitToMel, export_unit_to_mel
 from optophone.export.units import check_unit_precision
 from optophone.export.vocoder import TrainedVocoder, export_vocoder
+from optophone.export.vocos import TrainedVocos, export_vocos
+from optophone.models.acoustic.parallel import ParallelAcoustic
 from optophone.models.acoustic.tacotron2 import Tacotron2
+from optophone.models.acoustic.unit_to_mel import UnitToMel
 from optophone.models.captioners.build import build_captioner
+from optophone.models.vocoders.vocos import Vocos
 from optophone.models.vocoders.waveglow import WaveGlow
 from optophone.training.captioning import read_regions, read_units
 from optophone.training.run import build_experiment, read_configuration
@@ -68,8 +74,14 @@ def export_run(
         measured = _export_captioner(experiment, run, folder, precision)
     elif experiment.kind == "acoustic":
         measured = _export_acoustic(experiment, run, folder, precision, speaker)
+    elif experiment.kind == "parallel-acoustic":
+        measured = _export_parallel(experiment, run, folder, precision, speaker)
+    elif experiment.kind == "unit-to-mel":
+        measured = _export_unit_to_mel(experiment, run, folder, precision)
     elif experiment.kind == "vocoder":
         measured = _export_vocoder(experiment, run, folder, precision)
+    elif experiment.kind == "vocos":
+        measured = _export_vocos(experiment, run, folder, precision)
     else:
         raise ConfigurationError(
             f"{run}: a run of kind {experiment.kind} becomes no bundle; train a captioner with it."
@@ -117,6 +129,35 @@ def _export_acoustic(
     return export_acoustic(trained, folder, precision, examples)
 
 
+def _export_parallel(
+    experiment: Any, run: Path, folder: Path, precision: Precision, speaker: str | None
+) -> dict[str, Any]:
+    vocabulary = Vocabulary.load(run / "vocabulary.json")
+    mel = experiment.data.mel
+    speakers = read_speakers(run) if experiment.data.speakers else ()
+    if speaker is not None and not speakers:
+        raise ConfigurationError(f"{run}: tells no speakers apart; leave --speaker out.")
+    model = ParallelAcoustic(replace(experiment.model, n_symbols=len(vocabulary), n_speakers=len(speakers)), mel)
+    load_weights(model, run / "acoustic.safetensors")
+    dataset = read_dataset(experiment.data.folder)
+    examples = [np.array(vocabulary.encode(text), np.int64) for text in _example_texts(dataset, ())]
+    trained = TrainedParallel(model, vocabulary, mel, _facts(experiment, dataset), speakers)
+    if speaker is not None:
+        trained = trained.of_speaker(speaker)
+    return export_parallel(trained, folder, precision, examples)
+
+
+def _export_unit_to_mel(experiment: Any, run: Path, folder: Path, precision: Precision) -> dict[str, Any]:
+    vocabulary = Vocabulary.load(run / "vocabulary.json")
+    model = UnitToMel(experiment.sizes(vocabulary))
+    load_weights(model, run / "acoustic.safetensors")
+    dataset, (units,) = read_dataset(experiment.data.folder), read_speech_units(experiment.data)
+    examples = [np.array(vocabulary.encode(text), np.int64) for text in _example_texts(dataset, [units])]
+    facts = _facts(experiment, dataset)
+    trained = TrainedUnitToMel(model, vocabulary, experiment.data.mel, facts, units.origin)
+    return export_unit_to_mel(trained, folder, precision, examples)
+
+
 def _example_texts(dataset: Dataset, units: Sequence[UnitSymbols]) -> list[str]:
     """What a voice is to say, as its training has it: sentences, or units."""
     if units:
@@ -129,11 +170,22 @@ def _export_vocoder(experiment: Any, run: Path, folder: Path, precision: Precisi
     model = WaveGlow(replace(experiment.model, n_mels=mel.n_mels, hop_length=mel.hop_length))
     load_weights(model, run / "vocoder.safetensors")
     dataset = read_dataset(experiment.data.folder)
+    trained = TrainedVocoder(model.eval(), mel, _facts(experiment, dataset), experiment.speaking_sigma)
+    return export_vocoder(trained, folder, precision, _example_mels(experiment, dataset))
+
+
+def _export_vocos(experiment: Any, run: Path, folder: Path, precision: Precision) -> dict[str, Any]:
+    model = Vocos(experiment.sizes())
+    load_weights(model, run / "vocoder.safetensors")
+    dataset = read_dataset(experiment.data.folder)
+    trained = TrainedVocos(model, experiment.data.mel, _facts(experiment, dataset))
+    return export_vocos(trained, folder, precision, _example_mels(experiment, dataset))
+
+
+def _example_mels(experiment: Any, dataset: Dataset) -> list[np.ndarray]:
     segments = VoiceSegments(dataset, sounding_rows(dataset, "dev"), experiment.data)
     chosen = spread(range(len(segments)), N_EXAMPLE_SEGMENTS)
-    examples = list(segments.middles(chosen).mel.numpy())
-    trained = TrainedVocoder(model.eval(), mel, _facts(experiment, dataset), experiment.speaking_sigma)
-    return export_vocoder(trained, folder, precision, examples)
+    return list(segments.middles(chosen).mel.numpy())
 
 
 def _facts(experiment: Any, dataset: Dataset) -> TrainingFacts:

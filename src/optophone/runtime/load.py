@@ -9,11 +9,12 @@ from optophone.core.configuration import from_mapping
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
 from optophone.core.k_means_units import KMeansUnits
-from optophone.core.protocols import UnitEncoder, Vocoder
+from optophone.core.protocols import AcousticModel, UnitEncoder, Vocoder
 from optophone.core.regions import RegionSpec
 from optophone.pipelines import Describer, Hedge, TokenPipeline, Voice, VoiceConfig
 from optophone.runtime.onnx_acoustic import OnnxAcoustic
 from optophone.runtime.onnx_captioner import OnnxCaptioner
+from optophone.runtime.onnx_parallel import FRAMES_GRAPH, OnnxParallel
 from optophone.runtime.onnx_units import UNITS_GRAPH, OnnxUnitEncoder
 from optophone.runtime.onnx_vocoder import VOCODER_GRAPH, OnnxVocoder
 from optophone.runtime.photograph_detector import PHOTOGRAPH_FILE, NumpyPhotographDetector
@@ -62,7 +63,7 @@ def load_voice(
     if vocoder is not None:
         chosen = _open_vocoder(find_bundle(vocoder))
     elif opened is acoustic:
-        model = OnnxAcoustic(acoustic, resolve_threads(threads))
+        model = load_acoustic(acoustic, threads)
         return Voice(model, GriffinLim(model.mel_spec), _voice_config(opened))
     else:
         chosen = open_part(opened, "vocoder")
@@ -96,8 +97,19 @@ def describer_of(system: Bundle, part: Bundle, threads: int | None = None) -> De
 
 def voice_of(system: Bundle, acoustic: Bundle, vocoder: Bundle, threads: int | None = None) -> Voice:
     """An acoustic model with its vocoder, and the system's options for both."""
-    model = OnnxAcoustic(acoustic, resolve_threads(threads))
+    model = load_acoustic(acoustic, threads)
     return Voice(model, load_vocoder(vocoder, threads), _voice_config(system))
+
+
+def load_acoustic(bundle: Bundle, threads: int | None = None) -> AcousticModel:
+    """The acoustic model of a bundle: one that makes all frames at once where it has the graph for it.
+
+    Raises:
+        BundleError: a graph, the vocabulary or the mel specification is missing or not as documented.
+    """
+    if FRAMES_GRAPH in bundle.manifest.files:
+        return OnnxParallel(bundle, resolve_threads(threads))
+    return OnnxAcoustic(bundle, resolve_threads(threads))
 
 
 def load_vocoder(bundle: Bundle, threads: int | None = None) -> Vocoder:

@@ -62,6 +62,14 @@ def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
         from optophone.training.synthesis import SynthesisExperiment, run_synthesis
 
         return from_mapping(SynthesisExperiment, mapping, where), run_synthesis
+    if kind == "parallel-acoustic":
+        from optophone.training.parallel_synthesis import ParallelExperiment, run_parallel_synthesis
+
+        return from_mapping(ParallelExperiment, mapping, where), run_parallel_synthesis
+    if kind == "unit-to-mel":
+        from optophone.training.unit_to_mel_training import UnitToMelExperiment, run_unit_to_mel_training
+
+        return from_mapping(UnitToMelExperiment, mapping, where), run_unit_to_mel_training
     if kind == "photograph":
         from optophone.training.photograph import PhotographExperiment, run_photograph
 
@@ -86,7 +94,12 @@ def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
         from optophone.training.wavenet_units import WaveNetUnitsExperiment, run_wavenet_units
 
         return from_mapping(WaveNetUnitsExperiment, mapping, where), run_wavenet_units
-    known = "encoder, captioner, acoustic, photograph, vocoder, vocos, units, k-means-units, wavenet-units"
+    if kind == "recognizer":
+        from optophone.training.recognizing import RecognizingExperiment, run_recognizing
+
+        return from_mapping(RecognizingExperiment, mapping, where), run_recognizing
+    known = "encoder, captioner, acoustic, parallel-acoustic, unit-to-mel, photograph, vocoder, vocos"
+    known += ", units, k-means-units, wavenet-units, recognizer"
     raise ConfigurationError(f"{where}: kind {kind!r} is not one of {known}.")
 
 

@@ -1,0 +1,117 @@
+"""An acoustic model that makes all frames at once, from a bundle, run by ONNX Runtime."""
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+
+from optophone.core.bundle import Bundle
+from optophone.core.durations import PLACE_FEATURES, place_frames, whole_durations
+from optophone.core.errors import BundleError, TextError
+from optophone.core.protocols import SpokenMel
+from optophone.core.speakers import speaker_names, speaker_number
+from optophone.runtime.session import Graph, SessionConfig
+
+SYMBOLS_GRAPH = "symbols.onnx"
+FRAMES_GRAPH = "frames.onnx"
+_LONGEST_SYMBOL_S = 2.0  # what lasts longer is a fault of the network, and costs memory
+
+
+class OnnxParallel:
+    """Symbols → mel (an `AcousticModel`) by two graphs and the layout of symbols in time between them.
+
+    - `symbols.onnx`: `ids` (1, S) and, of several voices, `speaker` (1,) → `encoded` (1, S, D), `log_durations` (1, S),
+      ln(1 + frames).
+    - `frames.onnx`: `encoded` (1, T, D), the symbol of every frame, and `places` (1, T, 3), see `core.durations` →
+      `mel` (1, M, T).
+
+    It always ends, and says every symbol once and in order: durations see to that.
+
+    Args:
+        bundle: an opened bundle of kind "acoustic" with both graphs and a vocabulary.
+        threads: of the graphs.
+
+    Raises:
+        BundleError: a graph, the vocabulary, the speakers or the mel specification is missing or not as documented.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        manifest = bundle.manifest
+        if manifest.mel is None:
+            raise BundleError(f"{bundle.folder}: the acoustic model's manifest has no mel specification.")
+        self.name = manifest.name
+        self.vocabulary = bundle.vocabulary()
+        self.mel_spec = manifest.mel
+        self.speakers = speaker_names(manifest.configuration, str(bundle.folder)) or (manifest.name,)
+        self.speaker = 0
+        config = SessionConfig(threads=threads)
+        self.symbols = Graph(bundle.file(SYMBOLS_GRAPH), config)
+        self.frames = Graph(bundle.file(FRAMES_GRAPH), config)
+        self._check_graphs()
+
+    def _check_graphs(self) -> None:
+        self.symbols.require(["ids"], ["encoded", "log_durations"])
+        self.frames.require(["encoded", "places"], ["mel"])
+        self.takes_speaker = "speaker" in self.symbols.inputs
+        if self.takes_speaker != (len(self.speakers) > 1):
+            takes = "takes a speaker" if self.takes_speaker else "takes none"
+            raise BundleError(
+                f"{self.symbols.path}: the graph {takes} but the bundle names {len(self.speakers)}; export it again."
+            )
+        n_features = self.frames.inputs["places"].shape[2]
+        if n_features != PLACE_FEATURES:
+            raise BundleError(
+                f"{self.frames.path}: takes {n_features} features of a place, not {PLACE_FEATURES}; export it again."
+            )
+
+    def with_speaker(self, speaker: str | int) -> "OnnxParallel":
+        """The same graphs with the voice of another speaker: a name of `speakers`, or a number.
+
+        Raises:
+            ConfigurationError: there is no such speaker.
+        """
+        other = copy.copy(self)
+        other.speaker = speaker_number(self.speakers, speaker)
+        return other
+
+    def mel(self, ids: np.ndarray) -> SpokenMel:
+        """Speak `ids` (S,) of `vocabulary`: the whole mel (M, T), with the alignment (T, S), ones and zeros.
+
+        Raises:
+            TextError: there are no symbols.
+        """
+        ids = np.ascontiguousarray(ids, dtype=np.int64)
+        if ids.ndim != 1 or not len(ids):
+            raise TextError("there is nothing to say: the text has no symbol that the voice knows.")
+        encoded, durations = self.lay_out(ids)
+        alignment = np.repeat(np.eye(len(ids), dtype=np.float32), durations, axis=0)
+        return SpokenMel(self.draw(encoded, durations), alignment)
+
+    def stream(self, ids: np.ndarray) -> Iterator[np.ndarray]:
+        """`mel(ids)` as one chunk (M, T): the first frame takes as long as the last.
+
+        Raises:
+            TextError: there are no symbols.
+        """
+        yield self.mel(ids).mel
+
+    def encode(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The encoded symbols (S, D) and ln(1 + frames) (S,) of each, for `ids` (S,)."""
+        feeds = {"ids": ids[None]}
+        if self.takes_speaker:
+            feeds["speaker"] = np.array([self.speaker], dtype=np.int64)
+        values = dict(zip(self.symbols.outputs, self.symbols.run(feeds), strict=True))
+        return values["encoded"][0], values["log_durations"][0]
+
+    def lay_out(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The encoded symbols (S, D) and the whole frames (S,) of each, for `ids` (S,)."""
+        encoded, log_durations = self.encode(ids)
+        longest = _LONGEST_SYMBOL_S * self.mel_spec.sample_rate / self.mel_spec.hop_length
+        frames = np.expm1(np.nan_to_num(log_durations.astype(np.float64)).clip(0.0, np.log1p(longest)))
+        return encoded, whole_durations(frames)
+
+    def draw(self, encoded: np.ndarray, durations: np.ndarray) -> np.ndarray:
+        """The mel (M, T) of encoded symbols (S, D) that last `durations` (S,) whole frames."""
+        symbols, features = place_frames(durations)
+        feeds = {"encoded": np.ascontiguousarray(encoded[symbols][None]), "places": features[None]}
+        return self.frames.run(feeds)[0][0]

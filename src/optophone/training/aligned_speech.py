@@ -1,0 +1,126 @@
+"""Utterances with how long each symbol lasts and the pitch of every frame, for models that speak in parallel."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from optophone.core.durations import whole_durations
+from optophone.core.errors import ConfigurationError
+from optophone.core.mel import MelSpec
+from optophone.core.vocabulary import Vocabulary
+from optophone.data.speech import JoinedUtterances, SpeechBatch
+from optophone.data.steps import StepItems
+from optophone.evaluation.pitch import PitchConfig, pitch
+from optophone.models.acoustic.excitation import HIGHEST_HZ, LOWEST_HZ, scale_pitch
+from optophone.models.acoustic.parallel import Frames, Prosody, frames_of
+from optophone.models.acoustic.tacotron2 import Tacotron2
+from optophone.training.run import build_experiment, read_configuration
+from optophone.training.synthesis import WEIGHTS, SynthesisExperiment, read_speakers
+from optophone.training.weights import load_weights
+
+
+class AlignedBatch(NamedTuple):
+    """One step's utterances.
+
+    Fields: speech; ids_mask (B, S) true at valid symbols; durations (B, S) frames; frames, whose mask has the mels'
+    lengths; prosody, 0 at padding.
+    """
+
+    speech: SpeechBatch
+    ids_mask: Tensor
+    durations: Tensor
+    frames: Frames
+    prosody: Prosody
+
+
+class Aligner:
+    """How long the symbols of utterances last: for as long as a trained Tacotron 2 looks at them, being told the mel.
+
+    Args:
+        run: folder of a finished training of kind "acoustic".
+        vocabulary, speakers: what the utterances are written in and who speaks them; the run's have to be the same.
+
+    Raises:
+        ConfigurationError: they are not, or there is no such run.
+    """
+
+    def __init__(self, run: str | Path, vocabulary: Vocabulary, speakers: Sequence[str]) -> None:
+        run = Path(run)
+        path = run / "configuration.yaml"
+        experiment, _ = build_experiment(read_configuration(path), str(path))
+        if not isinstance(experiment, SynthesisExperiment):
+            raise ConfigurationError(f"{run}: of kind {experiment.kind}; aligner_from needs a run of kind acoustic.")
+        own_speakers = read_speakers(run) if experiment.data.speakers else ()
+        if Vocabulary.load(run / "vocabulary.json").hash != vocabulary.hash or own_speakers != tuple(speakers):
+            raise ConfigurationError(f"{run}: reads other symbols or knows other voices than these data.")
+        n_mels, n_speakers = experiment.data.mel.n_mels, len(own_speakers)
+        sizes = replace(experiment.model, n_symbols=len(vocabulary), n_mels=n_mels, n_speakers=n_speakers)
+        self.model = Tacotron2(sizes).eval()
+        load_weights(self.model, run / WEIGHTS)
+
+    @torch.no_grad()
+    def durations(self, batch: SpeechBatch) -> list[np.ndarray]:
+        """Whole frames (S,) of the symbols of each utterance; they add up to its frames.
+
+        Attention weights are summed over time, which gives fractions of steps; with silent letters, hardly any.
+        """
+        model = self.model
+        r = model.config.reduction_factor
+        n_steps = -(-batch.mel.shape[2] // r)
+        masks = [torch.ones(n_steps, len(batch.ids), size) for size in model.config.prenet_dims]
+        alignment = model(*batch, prenet_masks=masks).alignment.double()
+        found = []
+        for i, (n_symbols, n_frames) in enumerate(zip(batch.id_lengths, batch.mel_lengths, strict=True)):
+            looked = alignment[i, : -(-int(n_frames) // r), : int(n_symbols)].sum(0).numpy()
+            found.append(whole_durations(looked * (float(n_frames) / looked.sum())))
+        return found
+
+
+class AlignedUtterances(TorchDataset):
+    """Batches with durations and pitch, by step. Both are kept after their first use.
+
+    Args:
+        utterances: what is spoken.
+        aligner: who says how long symbols last.
+        spec: of the mels.
+    """
+
+    def __init__(self, utterances: JoinedUtterances, aligner: Aligner, spec: MelSpec) -> None:
+        self.utterances, self.aligner, self.spec = utterances, aligner, spec
+        self.durations: dict[int, np.ndarray] = {}
+        self.pitches: dict[int, np.ndarray] = {}
+
+    def __getitem__(self, items: StepItems) -> AlignedBatch:
+        """The batch of one step."""
+        return self.batch(items.indices)
+
+    def batch(self, indices: Sequence[int]) -> AlignedBatch:
+        """Rows `indices`, collated."""
+        speech = self.utterances.batch(indices)
+        if not all(index in self.durations for index in indices):
+            self.durations |= zip(indices, self.aligner.durations(speech), strict=True)
+        durations = [self.durations[index] for index in indices]
+        hz = torch.zeros(speech.mel.shape[0], speech.mel.shape[2])
+        for row, index in enumerate(indices):
+            hz[row, : speech.mel_lengths[row]] = torch.from_numpy(self._pitch(index))
+        ids_mask = torch.arange(speech.ids.shape[1])[None] < speech.id_lengths[:, None]
+        padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in durations], batch_first=True)
+        voiced = (hz > 0).float()
+        return AlignedBatch(speech, ids_mask, padded, frames_of(durations), Prosody(scale_pitch(hz) * voiced, voiced))
+
+    def _pitch(self, index: int) -> np.ndarray:
+        """Hz (T,) float32 of row `index`; 0 where it is unvoiced."""
+        if index not in self.pitches:
+            spec = self.spec
+            config = PitchConfig(LOWEST_HZ, HIGHEST_HZ, frame_s=spec.hop_length / spec.sample_rate)
+            self.pitches[index] = pitch(self.utterances.wave(index), spec.sample_rate, config).astype(np.float32)
+        return self.pitches[index]
+
+    def __len__(self) -> int:
+        return len(self.utterances)

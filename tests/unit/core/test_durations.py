@@ -1,0 +1,36 @@
+"""Symbols laid out in time."""
+
+import numpy as np
+import pytest
+
+from optophone.core.durations import place_frames, whole_durations
+
+
+def test_ends_are_rounded_not_lengths() -> None:
+    """Ten symbols of .4 frames are four frames, where each by itself would be none."""
+    found = whole_durations(np.full(10, 0.4))
+    assert found.sum() == 4
+    assert found.max() == 1
+
+
+def test_nothing_is_lost_over_a_long_utterance() -> None:
+    durations = np.random.default_rng(0).exponential(5.3, 400)
+    assert abs(whole_durations(durations).sum() - durations.sum()) <= 0.5
+
+
+@pytest.mark.parametrize("durations", [[0.0, 0.0], [-3.0], [0.1, 0.2]])
+def test_there_is_always_a_frame(durations: list[float]) -> None:
+    assert whole_durations(np.array(durations)).tolist() == [0] * (len(durations) - 1) + [1]
+
+
+def test_negative_durations_count_as_none() -> None:
+    assert whole_durations(np.array([2.0, -5.0, 3.0])).tolist() == [2, 0, 3]
+
+
+def test_places() -> None:
+    places = place_frames(np.array([2, 0, 4]))
+    assert places.symbols.tolist() == [0, 0, 2, 2, 2, 2]
+    np.testing.assert_allclose(places.features[:, 0], [0.25, 0.75, 0.125, 0.375, 0.625, 0.875])
+    np.testing.assert_allclose(places.features[:, 1], [0.5, 0.5, 0.75, 0.25, 0.25, 0.75])
+    np.testing.assert_allclose(places.features[:, 2], [0.25, 0.25, 0.5, 0.5, 0.5, 0.5])
+    assert places.features.dtype == np.float32

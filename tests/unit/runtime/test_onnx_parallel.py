@@ -1,0 +1,100 @@
+"""A parallel acoustic model from its bundle: as in PyTorch, one voice or several, and what is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from optophone.core.bundle import open_bundle
+from optophone.core.errors import BundleError, ConfigurationError, TextError
+from optophone.core.vocabulary import Vocabulary
+from optophone.export.parallel import TrainedParallel, export_parallel
+from optophone.export.training_facts import TrainingFacts
+from optophone.runtime.load import load_acoustic, load_voice
+from optophone.runtime.onnx_parallel import OnnxParallel
+from tiny_parallel import SPEC, TINY_PARALLEL, tiny_parallel
+
+VOCABULARY = Vocabulary("characters", ("_", *"abcdefghi ."))
+FACTS = TrainingFacts("tiny", "tones", "0", "none")
+EXAMPLES = [np.array([1, 2, 3, 4, 11]), np.array([5, 6, 11])]
+
+
+def exported(folder: Path, voices: tuple[str, ...] = (), precision: str = "fp32") -> OnnxParallel:
+    model = tiny_parallel(replace(TINY_PARALLEL, n_speakers=len(voices)))
+    trained = TrainedParallel(model, VOCABULARY, SPEC, FACTS, voices)
+    export_parallel(trained, folder, precision, EXAMPLES)  # type: ignore[arg-type]
+    found = load_acoustic(open_bundle(folder / precision))
+    assert isinstance(found, OnnxParallel)
+    return found
+
+
+def test_it_speaks_as_the_model_does(tmp_path: Path) -> None:
+    acoustic, model = exported(tmp_path), tiny_parallel()
+    for ids in EXAMPLES:
+        expected, durations = model.infer(torch.from_numpy(ids))
+        spoken = acoustic.mel(ids)
+        np.testing.assert_allclose(spoken.mel, expected.numpy(), atol=1e-4)
+        assert spoken.stopped
+        assert spoken.alignment is not None
+        np.testing.assert_array_equal(spoken.alignment.sum(0), durations)
+        np.testing.assert_array_equal(np.concatenate(list(acoustic.stream(ids)), axis=1), spoken.mel)
+
+
+def test_several_voices_and_one_of_them(tmp_path: Path) -> None:
+    both = exported(tmp_path / "both", ("Ann", "Zoe"))
+    assert both.speakers == ("Ann", "Zoe")
+    first, second = (both.with_speaker(name).mel(EXAMPLES[0]).mel for name in ("Ann", "Zoe"))
+    assert first.shape != second.shape or np.abs(first - second).max() > 0.05
+    trained = TrainedParallel(
+        tiny_parallel(replace(TINY_PARALLEL, n_speakers=2)), VOCABULARY, SPEC, FACTS, ("Ann", "Zoe")
+    )
+    export_parallel(trained.of_speaker("Zoe"), tmp_path / "zoe", "fp32", EXAMPLES)
+    alone = OnnxParallel(open_bundle(tmp_path / "zoe" / "fp32"))
+    assert alone.speakers == ("Zoe",)
+    np.testing.assert_allclose(alone.mel(EXAMPLES[0]).mel, second, atol=1e-5)
+    with pytest.raises(ConfigurationError, match="Ann"):
+        both.with_speaker("Eve")
+
+
+def test_eight_bits_are_near(tmp_path: Path) -> None:
+    exact, small = exported(tmp_path), exported(tmp_path, precision="int8")
+    spoken = small.draw(*exact.lay_out(EXAMPLES[0]))
+    assert np.median(np.abs(spoken - exact.mel(EXAMPLES[0]).mel)) < 0.1  # a frame may lose or find its voice
+
+
+def test_it_is_a_voice(tmp_path: Path) -> None:
+    exported(tmp_path)
+    spoken = load_voice(tmp_path / "fp32").say("a bad fig.")
+    assert spoken.complete
+    assert spoken.wave.std() > 0
+
+
+def test_no_symbols(tmp_path: Path) -> None:
+    with pytest.raises(TextError, match="nothing to say"):
+        exported(tmp_path).mel(np.zeros(0, np.int64))
+
+
+def test_durations_gone_mad_stay_within_bounds(tmp_path: Path) -> None:
+    model = tiny_parallel()
+    with torch.no_grad():
+        model.duration.bias.fill_(50.0)
+    trained = TrainedParallel(model, VOCABULARY, SPEC, FACTS)
+    with np.errstate(over="ignore"):
+        export_parallel(trained, tmp_path, "fp32", EXAMPLES)
+    acoustic = OnnxParallel(open_bundle(tmp_path / "fp32"))
+    assert acoustic.mel(EXAMPLES[1]).mel.shape[1] <= 3 * 2 * SPEC.sample_rate / SPEC.hop_length + 1
+
+
+def test_graphs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    exported(tmp_path)
+    folder = tmp_path / "fp32"
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["configuration"]["speakers"] = ["Ann", "Zoe"]
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="takes none but the bundle names 2"):
+        OnnxParallel(open_bundle(folder))
+    assert onnx.load(folder / "symbols.onnx").graph.input[0].name == "ids"

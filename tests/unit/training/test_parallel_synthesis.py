@@ -1,0 +1,120 @@
+"""Training of parallel acoustic models: durations from another model's attention, pitch, losses, a whole run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from optophone.core.configuration import from_mapping
+from optophone.core.errors import ConfigurationError
+from optophone.core.vocabulary import Vocabulary
+from optophone.data.speech import build_speech_vocabulary
+from optophone.data.steps import StepItems
+from optophone.training.aligned_speech import AlignedUtterances, Aligner
+from optophone.training.parallel_synthesis import ParallelExperiment, ParallelObjective, build_model, losses_of
+from optophone.training.run import train
+from optophone.training.synthesis import read_speech
+from tiny_datasets import MEL, acoustic_experiment, parallel_experiment, write_configuration, write_speech
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny speech, and a Tacotron 2 of three steps."""
+    folder = tmp_path_factory.mktemp("parallel")
+    write_speech(folder / "data")
+    train(write_configuration(folder / "teacher.yaml", acoustic_experiment(folder / "data")), out=folder / "teacher")
+    return folder
+
+
+@pytest.fixture
+def experiment(folder: Path) -> ParallelExperiment:
+    return from_mapping(ParallelExperiment, parallel_experiment(folder / "data", folder / "teacher"))
+
+
+@pytest.fixture
+def aligned(experiment: ParallelExperiment) -> AlignedUtterances:
+    vocabulary = build_speech_vocabulary()
+    utterances, _, speakers = read_speech(experiment.data, vocabulary)
+    return AlignedUtterances(utterances, Aligner(experiment.aligner_from, vocabulary, speakers), experiment.data.mel)
+
+
+def test_durations_add_up_to_the_frames(aligned: AlignedUtterances) -> None:
+    batch = aligned[StepItems(0, 0, [1, 8])]
+    assert batch.durations.sum(1).tolist() == batch.speech.mel_lengths.tolist()
+    assert batch.frames.mask.sum(1).tolist() == batch.speech.mel_lengths.tolist()
+    assert batch.ids_mask.sum(1).tolist() == batch.speech.id_lengths.tolist()
+    assert not batch.durations[~batch.ids_mask].any()
+
+
+def test_durations_are_the_same_in_every_batch(aligned: AlignedUtterances, experiment: ParallelExperiment) -> None:
+    """And are asked for once."""
+    together = aligned[StepItems(0, 0, [1, 8])]
+    again = aligned[StepItems(0, 1, [8])]
+    assert torch.equal(again.durations[0], together.durations[1, : again.durations.shape[1]])
+    fresh = AlignedUtterances(aligned.utterances, aligned.aligner, MEL)[StepItems(0, 0, [8])]
+    assert torch.equal(fresh.durations, again.durations)
+    aligned.aligner = None  # type: ignore[assignment]
+    aligned[StepItems(0, 2, [8, 1])]
+
+
+def test_the_pitch_is_that_of_the_tone(aligned: AlignedUtterances) -> None:
+    """The sound of row 7 is a tone of 300 Hz."""
+    prosody = aligned[StepItems(0, 0, [7])].prosody
+    voiced = prosody.voiced[0] > 0
+    assert voiced.float().mean() > 0.5
+    hz = 60 * (500 / 60) ** prosody.pitch[0, voiced]
+    assert float((hz - 300).abs().median()) < 5
+    assert not prosody.pitch[0, ~voiced].any()
+
+
+def test_losses_by_hand(aligned: AlignedUtterances, experiment: ParallelExperiment) -> None:
+    batch = aligned[StepItems(0, 0, [1, 8])]
+    model = build_model(experiment, build_speech_vocabulary())
+    output = model(batch.speech.ids, batch.ids_mask, batch.frames, batch.prosody)
+    perfect = output._replace(
+        mel=batch.speech.mel + 0.5,
+        log_durations=batch.durations.float().log1p() + 0.2,
+        pitch=batch.prosody.pitch - 0.1,
+        voiced_logits=(2 * batch.prosody.voiced - 1) * 30,
+    )
+    found = {name: float(value) for name, value in losses_of(perfect, batch).items()}
+    assert found == pytest.approx({"mel": 0.5, "durations": 0.04, "pitch": 0.1, "voicing": 0.0}, abs=1e-5)
+
+
+def test_it_learns(aligned: AlignedUtterances, experiment: ParallelExperiment) -> None:
+    vocabulary = build_speech_vocabulary()
+    model = build_model(experiment, vocabulary)
+    objective = ParallelObjective(experiment.loss, MEL, vocabulary)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    losses = []
+    for step in range(40):
+        loss, terms = objective.training_loss(model, aligned[StepItems(0, step, [1, 4, 8])], step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert terms.keys() == {"mel", "pitch", "voicing", "durations", "loss"}
+    assert np.mean(losses[-3:]) < 0.6 * losses[0]
+    missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert missing == []
+
+
+def test_a_whole_run_and_again_after_every_stop(folder: Path, tmp_path: Path) -> None:
+    mapping = parallel_experiment(folder / "data", folder / "teacher")
+    mapping["optimizer"]["schedule"] = "constant"
+    path = write_configuration(tmp_path / "tiny.yaml", mapping)
+    whole = train(path, out=tmp_path / "whole")
+    for n in ("1", "2", "3"):
+        train(path, [("trainer.max_steps", n)], tmp_path / "stopped")
+    expected, found = (load_file(run / "acoustic.safetensors") for run in (whole, tmp_path / "stopped"))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert Vocabulary.load(whole / "vocabulary.json").hash == build_speech_vocabulary().hash
+
+
+def test_an_aligner_of_other_voices_is_refused(folder: Path, experiment: ParallelExperiment) -> None:
+    with pytest.raises(ConfigurationError, match="other voices"):
+        Aligner(experiment.aligner_from, build_speech_vocabulary(), ("Ann", "Zoe"))
+    with pytest.raises(ConfigurationError, match="cannot read the configuration"):
+        Aligner(folder / "nothing", build_speech_vocabulary(), ())
