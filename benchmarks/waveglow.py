@@ -1,34 +1,51 @@
-"""How much faster the folded WaveGlow is than a plain eager reading of the original, with the same weights.
+"""How much faster WaveGlow is than a plain eager reading of the original, with the same weights.
 
-    python benchmarks/waveglow.py                            400 frames, 2 threads, the public sizes
-    python benchmarks/waveglow.py --frames 100 --threads 1 --repeats 3 --fold-conditions
+    python benchmarks/waveglow.py -o docs/results/waveglow-speed.json       400 frames, 2 threads, the public sizes
+    python benchmarks/waveglow.py --frames 100 --flows 2 --repeats 3 --bundle BUNDLE
 
-The weights are random, in networks of the size of the public checkpoints; both read the same ones and get the same
-noise, and the largest difference of their waves is printed. Figures are medians over repeats after a warm-up, the two
-taking turns: seconds on the clock, and processor seconds, which suffer less from a busy machine. The foreign load is
-the processor time that other processes took meanwhile, in cores. Each is set beside the largest rate that a matrix
-product reaches on this machine with as many threads.
+Against it run the folded flows in PyTorch ("folded") and the bundles that users get, in float32 and in eight bits. The
+weights are random, in networks of the size of the public checkpoints; all sides read the same ones and get the same
+noise. How far their waves are from the plain reading's is printed: at most, and the root mean square of the difference
+over that of the wave. Random weights make no speech, so what eight bits do to a spectrum is known of trained ones only:
+`--bundle` names a WaveGlow of eight bits, and what its export measured is printed too.
+
+Figures are medians over repeats after a warm-up, the sides taking turns: seconds on the clock, and processor seconds a
+thread, which suffer less from a busy machine. The foreign load is the processor time that other processes took
+meanwhile, in cores. Each is set beside the largest rate that a matrix product of its numbers (float32, or bytes)
+reaches on this machine with as many threads.
 """
 
 import argparse
 import json
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import torch
 from main_job import foreign_seconds, machine
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 from torch.nn import functional
 
 from optophone.checkpoints.waveglow import waveglow_state_dict
+from optophone.core.bundle import Bundle, open_bundle
 from optophone.core.mel import MelSpec
+from optophone.export.import_facts import ImportFacts
+from optophone.export.vocoder import TrainedVocoder, write_unchecked
+from optophone.export.waveglow_graph import WaveGlowGraph
 from optophone.models.vocoders.fast_waveglow import FastWaveGlow, FastWaveGlowConfig
 from optophone.models.vocoders.rows import multiply_rows
 from optophone.models.vocoders.waveglow import WaveGlow, WaveGlowConfig
+from optophone.runtime.onnx_vocoder import VOCODER_GRAPH, OnnxVocoder
+from optophone.runtime.session import Graph, SessionConfig
+
+PLAIN, FOLDED, RUNTIME, RUNTIME_INT8 = "plain", "folded", "ONNX Runtime", "ONNX Runtime, int8"
 
 
 class EagerWaveGlow:
@@ -118,6 +135,26 @@ def matrix_peak() -> float:
     return best
 
 
+def byte_peak(folder: Path, threads: int) -> float:
+    """The same of products of bytes, in ONNX Runtime."""
+    best = 0.0
+    for n in (512, 1024, 2048):
+        graph = helper.make_graph(
+            [helper.make_node("MatMulInteger", ["x", "w"], ["y"])],
+            "product",
+            [helper.make_tensor_value_info("x", TensorProto.UINT8, [n, n])],
+            [helper.make_tensor_value_info("y", TensorProto.INT32, [n, n])],
+            [numpy_helper.from_array(np.full((n, n), -100, np.int8), "w")],
+        )
+        path = folder / "product.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+        product, feeds = Graph(path, SessionConfig(threads=threads)), {"x": np.full((n, n), 100, np.uint8)}
+        product.run(feeds)
+        for _ in range(8):
+            best = max(best, 2.0 * n**3 / timed(lambda: product.run(feeds))[0])  # noqa: B023
+    return best
+
+
 def timed(work: Callable[[], Any]) -> tuple[float, float, float]:
     """Seconds on the clock, processor seconds over the threads, and the foreign load in cores."""
     others, began, used = foreign_seconds(), time.perf_counter(), time.process_time()
@@ -126,58 +163,109 @@ def timed(work: Callable[[], Any]) -> tuple[float, float, float]:
     return seconds, processor / torch.get_num_threads(), max(0.0, foreign_seconds() - others) / seconds
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Both readings in turns."""
-    config = WaveGlowConfig(n_channels=options.channels, n_flows=options.flows)
-    model = random_waveglow(config)
+def write_bundles(model: WaveGlow, folder: Path) -> dict[str, Bundle]:
+    """The model as users run it."""
+    trained = TrainedVocoder(model, MelSpec(), ImportFacts("benchmark", "waveglow", "", ""), denoise=0.0)
+    graph = WaveGlowGraph(model)
+    exact = write_unchecked(trained, graph, folder / "fp32")
+    return {RUNTIME: exact, RUNTIME_INT8: write_unchecked(trained, graph, folder / "int8", exact.file(VOCODER_GRAPH))}
+
+
+def readings_of(model: WaveGlow, options: argparse.Namespace, folder: Path) -> dict[str, Callable[[], np.ndarray]]:
+    """What is timed: the same mel and noise to waves (N,)."""
+    config = model.config
     eager = EagerWaveGlow(waveglow_state_dict(model, normalised=False), config)
     fast_config = FastWaveGlowConfig(block_frames=options.block_frames, fold_conditions=options.fold_conditions)
-    fast = FastWaveGlow(model, MelSpec(), fast_config)
+    sigma, fast = fast_config.sigma, FastWaveGlow(model, MelSpec(), fast_config)
     mel = torch.randn(1, config.n_mels, options.frames, generator=torch.Generator().manual_seed(1)) - 5
     noise = model.draw_noise(mel.new_zeros(1, 1, options.frames * config.hop_length // config.n_group))
-    arrays = [draw[0].numpy() for draw in noise]
-    readings: dict[str, Callable[[], Any]] = {
-        "eager": lambda: eager.infer(mel, fast_config.sigma, noise)[0].numpy(),
-        "fast": lambda: fast.infer(mel[0].numpy(), arrays),
+    values, arrays = mel[0].numpy(), [draw[0].numpy() for draw in noise]
+    readings = {
+        PLAIN: lambda: eager.infer(mel, sigma, noise)[0].numpy(),
+        FOLDED: lambda: fast.infer(values, arrays),
     }
-    waves = {name: read() for name, read in readings.items()}  # the warm-up
-    timings: dict[str, list[tuple[float, float, float]]] = {name: [] for name in readings}
-    for _ in range(options.repeats):
-        for name, read in readings.items():
-            timings[name].append(timed(read))
-    peak, work = matrix_peak(), work_of(config, options.frames)
-    result: dict[str, Any] = {"machine": machine(options.threads), "matrix_peak_gflops": round(peak / 1e9, 1)}
-    result["audio_s"] = round(options.frames * config.hop_length / MelSpec().sample_rate, 3)
+    for name, bundle in {} if options.no_runtime else write_bundles(model, folder).items():
+        vocoder = OnnxVocoder(bundle, options.threads)
+        readings[name] = lambda vocoder=vocoder: vocoder.infer(values, arrays, sigma, options.portion)
+    return readings
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """All sides in turns."""
+    config = WaveGlowConfig(n_channels=options.channels, n_flows=options.flows)
+    with tempfile.TemporaryDirectory() as folder:
+        readings = readings_of(random_waveglow(config), options, Path(folder))
+        waves = {name: read() for name, read in readings.items()}  # the warm-up
+        timings: dict[str, list[tuple[float, float, float]]] = {name: [] for name in readings}
+        for _ in range(options.repeats):
+            for name, read in readings.items():
+                timings[name].append(timed(read))
+        peaks = {"matrix_peak_gflops": matrix_peak(), "byte_peak_gops": byte_peak(Path(folder), options.threads)}
+    spec = MelSpec()
+    result: dict[str, Any] = {
+        "machine": machine(options.threads) | {"torch": torch.__version__},
+        "channels": config.n_channels,
+        "flows": config.n_flows,
+        "frames": options.frames,
+        "audio_s": round(options.frames * spec.hop_length / spec.sample_rate, 3),
+        "root_mean_square": float((waves[PLAIN] ** 2).mean() ** 0.5),
+        **{name: round(peak / 1e9, 1) for name, peak in peaks.items()},
+        "sides": {},
+    }
+    work = work_of(config, options.frames)
     for name, rows in timings.items():
-        seconds, processor, foreign = (statistics.median(column) for column in zip(*rows, strict=True))
-        result[name] = {
-            "median_s": round(seconds, 3),
-            "processor_s": round(processor, 3),
-            "foreign_cores": round(foreign, 2),
-            "real_time_factor": round(seconds / result["audio_s"], 3),
-            "share_of_peak": round(work / processor / peak, 3),
-        }
-    for key in ("median_s", "processor_s"):
-        result[f"ratio_of_{key}"] = round(result["eager"][key] / result["fast"][key], 2)
-    result["largest_difference"] = float(abs(waves["eager"] - waves["fast"]).max())
-    result["root_mean_square"] = float((waves["eager"] ** 2).mean() ** 0.5)
+        peak = peaks["byte_peak_gops" if name == RUNTIME_INT8 else "matrix_peak_gflops"]
+        result["sides"][name] = figures(rows, result["audio_s"], work / peak) | apart(waves[name], waves[PLAIN])
+    for row in result["sides"].values():
+        for key, ratio in (("median_s", "times_faster"), ("processor_s", "times_less_processor")):
+            row[ratio] = round(result["sides"][PLAIN][key] / row[key], 2)
+    if options.bundle:
+        result["trained"] = dict(open_bundle(options.bundle).manifest.configuration.get("export", {}))
     return result
+
+
+def figures(rows: list[tuple[float, float, float]], audio_s: float, at_peak_s: float) -> dict[str, float]:
+    """Medians of one side."""
+    seconds, processor, foreign = (statistics.median(column) for column in zip(*rows, strict=True))
+    return {
+        "median_s": round(seconds, 3),
+        "processor_s": round(processor, 3),
+        "foreign_cores": round(foreign, 2),
+        "real_time_factor": round(seconds / audio_s, 3),
+        "share_of_peak": round(at_peak_s / processor, 3),
+    }
+
+
+def apart(wave: np.ndarray, plain: np.ndarray) -> dict[str, float]:
+    """How far a wave (N,) is from the plain reading's."""
+    error = float(np.square(wave - plain).mean() / np.square(plain).mean())
+    return {"largest_difference": float(abs(wave - plain).max()), "relative_error": error**0.5}
 
 
 def print_table(result: dict[str, Any]) -> None:
     """The figures for people."""
-    print(f"{'':6}{'median':>10}{'processor':>11}{'real time ×':>12}{'of the peak':>12}{'foreign':>9}")
-    for name in ("eager", "fast"):
-        row = result[name]
+    print(
+        f"{'':20}{'median':>10}{'processor':>11}{'real time ×':>12}{'of the peak':>12}{'faster':>8}{'processor':>10}"
+        f"{'foreign':>9}{'off by':>10}{'relative':>10}"
+    )
+    for name, row in result["sides"].items():
         print(
-            f"{name:6}{row['median_s']:>8.2f} s{row['processor_s']:>9.2f} s{row['real_time_factor']:>12.2f}"
-            f"{row['share_of_peak']:>12.0%}{row['foreign_cores']:>9.2f}"
+            f"{name:20}{row['median_s']:>8.2f} s{row['processor_s']:>9.2f} s{row['real_time_factor']:>12.2f}"
+            f"{row['share_of_peak']:>12.0%}{row['times_faster']:>7.2f}×{row['times_less_processor']:>9.2f}×"
+            f"{row['foreign_cores']:>9.2f}{row['largest_difference']:>10.1e}{row['relative_error']:>10.1e}"
         )
-    print(f"{result['ratio_of_median_s']:.2f}× faster, {result['ratio_of_processor_s']:.2f}× by processor seconds")
-    print(f"largest difference {result['largest_difference']:.1e}, waves of {result['root_mean_square']:.2f} rms")
     here = result["machine"]
-    print(f"{here['processor']}, {here['threads']} of {here['cores']} threads, {result['matrix_peak_gflops']} GFLOP/s")
+    print(
+        f"{here['processor']}, {here['threads']} of {here['cores']} threads, {result['matrix_peak_gflops']} GFLOP/s, "
+        f"{result['byte_peak_gops']} GOP/s of bytes; waves of {result['root_mean_square']:.2f} rms"
+    )
     print("The peak's share counts the operations of the plain reading, so folding may pass 100 %.")
+    if "trained" in result:
+        found = result["trained"]
+        print(
+            f"trained, eight bits: mel off by {found.get('spectral_error', float('nan')):.3f} (ln), "
+            f"{found.get('signal_to_error_db', float('nan')):.1f} dB of signal to error"
+        )
 
 
 def main() -> None:
@@ -188,14 +276,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--channels", type=int, default=256)
     parser.add_argument("--flows", type=int, default=12)
-    parser.add_argument("--block-frames", type=int, default=FastWaveGlowConfig().block_frames)
-    parser.add_argument("--fold-conditions", action="store_true")
+    parser.add_argument(
+        "--block-frames", type=int, default=FastWaveGlowConfig().block_frames, help="of the folded side"
+    )
+    parser.add_argument("--fold-conditions", action="store_true", help="of the folded side")
+    parser.add_argument("--portion", type=int, help="frames that go through a graph together; default: the bundle's")
+    parser.add_argument("--no-runtime", action="store_true", help="leave out the bundles")
+    parser.add_argument("--bundle", type=Path, help="a trained WaveGlow of eight bits")
     parser.add_argument("-o", "--output", type=Path, help="a JSON file")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     result = measure(options)
     if options.output:
-        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        options.output.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print_table(result)
 
 

@@ -83,12 +83,12 @@ def export_vocoder(
         ExportError: the graph differs from the model, or eight bits change the sound.
     """
     graph = WaveGlowGraph(trained.model)
-    exact = _write(trained, graph, folder / "graph", None)
+    exact = write_unchecked(trained, graph, folder / "graph")
     reference = OnnxVocoder(exact)
     measured: dict[str, Any] = {"precision": precision}
     measured["difference_from_torch"] = _checked_difference(trained, reference, examples[0])
     if precision == "int8":
-        eight_bits = _write(trained, graph, folder / "graph-int8", exact.file(VOCODER_GRAPH))
+        eight_bits = write_unchecked(trained, graph, folder / "graph-int8", exact.file(VOCODER_GRAPH))
         other = OnnxVocoder(eight_bits)
         measured |= compare(reference, other, examples)
         if not measured["spectral_error"] <= LARGEST_SPECTRAL_ERROR:
@@ -214,7 +214,7 @@ def _writer(trained: TrainedVocoder, graph: WaveGlowGraph, folder: Path, denoise
     )
 
 
-def _write(trained: TrainedVocoder, graph: WaveGlowGraph, folder: Path, exact: Path | None) -> Bundle:
+def write_unchecked(trained: TrainedVocoder, graph: WaveGlowGraph, folder: Path, exact: Path | None = None) -> Bundle:
     """A bundle without denoiser: with the graph in float32, or that of the file `exact` in eight bits."""
     with _writer(trained, graph, folder, 0.0) as writer:
         path = writer.path(VOCODER_GRAPH)
