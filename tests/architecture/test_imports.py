@@ -13,7 +13,8 @@ import optophone
 from tiny_bundles import BRIGHT, picture, write_system
 
 PACKAGE = Path(optophone.__file__).parent
-FAMILIES = {"captioners", "acoustic", "vocoders", "units", "direct"}  # what else is in models is shared by them
+# What else is in models is shared by them.
+FAMILIES = {"captioners", "acoustic", "vocoders", "units", "direct", "recognizers"}
 
 # Room: the other rooms of ours it may import.
 MAY_IMPORT = {

@@ -74,6 +74,12 @@ def mel_filter_bank(spec: MelSpec) -> np.ndarray:
     return bank
 
 
+def band_centres(spec: MelSpec) -> np.ndarray:
+    """Frequencies (M,) in Hz at which the bands are centred."""
+    low, high = _hz_to_mel(np.array([spec.f_min, spec.f_max]))
+    return _mel_to_hz(np.linspace(low, high, spec.n_mels + 2))[1:-1]
+
+
 def _hz_to_mel(hz: np.ndarray) -> np.ndarray:
     """Slaney's scale: 15 mels at 1000 Hz."""
     above = 15.0 + 27.0 * np.log(np.maximum(hz, 1000.0) / 1000.0) / np.log(6.4)

@@ -145,6 +145,14 @@ class UnitEncoder(Protocol):
         ...
 
 
+class SpeechRecognizer(Protocol):
+    """Wave → words. No part of a pipeline: it judges what others have said."""
+
+    def hear(self, wave: np.ndarray, sample_rate: int) -> list[str]:
+        """The words of `wave` (N,) float32, as `core.text.spoken_words` writes them; none where it is silent."""
+        ...
+
+
 class DirectModel(Protocol):
     """Picture → mel in one network."""
 

@@ -87,6 +87,9 @@ _CLITIC_APART = re.compile(rf"(?<=[^\s]) +({_CLITIC})(?![\w'])")
 _CLITIC_JOINED = re.compile(rf"(?<=[a-z0-9])({_CLITIC})(?![\w'])")
 _CAPTION_TOKEN = re.compile(rf"(?:{_CLITIC})(?![\w'])|(?:[a-z]\.){{2,}}|\d+(?:[.,:]\d+)+|[a-z0-9]+(?:[-'][a-z0-9]+)*")
 
+_SPOKEN_WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
+_CLITIC_SPACED = re.compile(r" +'(?=(?:s|t|re|ve|ll|d|m)\b)")  # captions may have "the man 's hat"
+
 _SENTENCE_END = re.compile(r"(?<![.!?])[.!?]+[\"')\]]*(?=\s)|\n[ \t]*\n")
 _CLAUSE_END = re.compile(r"(?<![,;:])[,;:]+[\"')\]]*(?=\s)|\)(?=\s)|(?<=\s)-(?=\s)")
 
@@ -187,6 +190,11 @@ def tokenize_caption(text: str) -> list[str]:
     """
     plain = to_ascii(text).lower().replace("&", " and ")
     return _CAPTION_TOKEN.findall(_CLITIC_JOINED.sub(r" \1", plain))
+
+
+def spoken_words(text: str) -> list[str]:
+    """The words that a voice says for `text`: cleaned as for speech, without punctuation, hyphens opened."""
+    return _SPOKEN_WORD.findall(_CLITIC_SPACED.sub("'", clean_text(text)))
 
 
 def detokenize(words: Sequence[str]) -> str:

@@ -227,6 +227,11 @@ def build_units(n_units: int) -> Vocabulary:
     return Vocabulary("units", ("<pad>", "<start>", "<end>", *map(str, range(n_units))), pad=0, start=1, end=2)
 
 
+def build_letters() -> Vocabulary:
+    """What a recogniser writes: "-" is the blank of its alignments and the padding; space, apostrophe, a to z."""
+    return Vocabulary("characters", ("-", " ", "'", *"abcdefghijklmnopqrstuvwxyz"), pad=0)
+
+
 def build_phones(transcriptions: Iterable[str]) -> Vocabulary:
     """The phones of `transcriptions`, in which phones stand between spaces and words between `WORD_BOUNDARY`.
 
