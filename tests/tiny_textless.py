@@ -11,7 +11,7 @@ import numpy as np
 from optophone.core.vocabulary import Vocabulary, build_units
 from optophone.data.manifest import Dataset, write_dataset, write_manifest
 from optophone.data.unit_column import RunLength, UnitColumn, read_unit_column, unit_fields
-from tiny_datasets import MEL, SPLITS, captioner_experiment
+from tiny_datasets import SPLITS, acoustic_experiment, captioner_experiment
 
 UNIT_S = 0.02
 N_UNITS = 9
@@ -61,9 +61,21 @@ def unit_captioner_experiment(pictures: Path, units: Path) -> dict[str, Any]:
     return mapping
 
 
-def unit_acoustic_experiment(speech: Path, units: Path, base: dict[str, Any]) -> dict[str, Any]:
-    """`base`, a configuration that reads texts, over units."""
-    return {**base, "data": {**base["data"], "folder": str(speech), "symbols": "units", "units": str(units)}}
+def unit_acoustic_experiment(speech: Path, units: Path) -> dict[str, Any]:
+    """A configuration of kind "acoustic" over units: three steps, one a segment."""
+    mapping = acoustic_experiment(speech)
+    mapping["data"] |= {"symbols": "units", "units": str(units)}
+    return mapping
 
 
-MEL_MAPPING = {name: getattr(MEL, name) for name in MEL.__dataclass_fields__}
+def unit_to_mel_experiment(speech: Path, units: Path) -> dict[str, Any]:
+    """A configuration of kind "unit-to-mel": three steps, one a segment."""
+    mapping = unit_acoustic_experiment(speech, units)
+    layers = {"n_unit_layers": 1, "n_duration_layers": 1, "n_frame_layers": 1}
+    del mapping["loss"]
+    return {
+        **mapping,
+        "kind": "unit-to-mel",
+        "name": "tiny-unit-to-mel",
+        "model": {"dim": 8, "hidden_dim": 12, **layers},
+    }

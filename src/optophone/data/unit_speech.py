@@ -112,12 +112,21 @@ class UnitUtterances(TorchDataset):
         frames = np.minimum(np.round(places * rate).astype(np.int64), n_frames)
         return np.where(places == n_units, n_frames, frames)
 
-    def _frames(self, index: int) -> np.ndarray:
+    def check_lengths(self) -> None:
+        """Refuse a column without the lengths of its units.
+
+        Raises:
+            DataError: it has none.
+        """
         if self.frames is None:
             raise DataError(
                 f"{self.units.column.dataset.folder}: was written without lengths; use optophone units --run-length "
                 "lossless."
             )
+
+    def _frames(self, index: int) -> np.ndarray:
+        self.check_lengths()
+        assert self.frames is not None
         return self.frames[self.rows[index]["id"]]
 
     def _collate(self, indices: Sequence[int], pieces: Sequence[UnitPiece]) -> SpeechBatch:

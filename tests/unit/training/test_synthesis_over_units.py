@@ -10,7 +10,7 @@ from optophone.core.configuration import from_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.core.vocabulary import Vocabulary
 from optophone.training.synthesis import SynthesisExperiment, read_units, run_synthesis
-from tiny_datasets import acoustic_experiment, write_captioned_pictures, write_spoken_captions
+from tiny_datasets import write_captioned_pictures, write_spoken_captions
 from tiny_textless import N_UNITS, unit_acoustic_experiment, write_unit_column
 
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mapping_of(folder: Path, **data: Any) -> dict[str, Any]:
-    mapping = unit_acoustic_experiment(folder / "speech", folder / "units", acoustic_experiment(folder / "speech"))
+    mapping = unit_acoustic_experiment(folder / "speech", folder / "units")
     mapping["data"] |= data
     return mapping
 
