@@ -1,0 +1,27 @@
+"""Parts composed into something that speaks: picture → symbols → mel → wave.
+
+`Describer` is a captioner with its way of searching, `Voice` an acoustic model with its vocoder, and `TokenPipeline`
+joins the two. The same class is the cascade (the captioner writes words, which the voice spells) and the textless way
+(both share a vocabulary of units): which of the two it is follows from the vocabularies.
+"""
+
+from optophone.pipelines.describer import BLANK, NO_PHOTOGRAPH, Describer, Hedge
+from optophone.pipelines.results import Description, Spoken
+from optophone.pipelines.token_pipeline import TokenPipeline
+from optophone.pipelines.voice import MAX_SILENCE_S, SpokenWave, UnspokenWarning, Voice, VoiceConfig, check_speed
+
+__all__ = [
+    "BLANK",
+    "MAX_SILENCE_S",
+    "NO_PHOTOGRAPH",
+    "Describer",
+    "Description",
+    "Hedge",
+    "Spoken",
+    "SpokenWave",
+    "TokenPipeline",
+    "UnspokenWarning",
+    "Voice",
+    "VoiceConfig",
+    "check_speed",
+]
