@@ -1,5 +1,6 @@
 """The folder of a finished training as something to export."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from optophone.cli.trained_recognizer import export_recognizing
 from optophone.cli.trained_units import UNIT_EXPORTS
 from optophone.core.bundle import Bundle, open_bundle
 from optophone.core.errors import ConfigurationError
@@ -51,7 +53,7 @@ def export_run(
     Args:
         run: a finished training.
         folder: a scratch folder.
-        precision: None for int8, and for units for fp32, which is the only one that they have.
+        precision: None for int8, and for units and recognisers for fp32, which is the only one that they have.
         speaker: name or number of the one voice that is wanted of an acoustic model of several; None for all of them.
 
     Returns:
@@ -68,6 +70,9 @@ def export_run(
     if experiment.kind in UNIT_EXPORTS:
         check_unit_precision(precision, str(run))
         measured = UNIT_EXPORTS[experiment.kind](experiment, run, folder)
+        return open_bundle(folder / "fp32"), measured
+    if experiment.kind == "recognizer":
+        measured = export_recognizing(experiment, run, folder, precision)
         return open_bundle(folder / "fp32"), measured
     precision = precision or "int8"
     if experiment.kind == "captioner":
@@ -189,11 +194,16 @@ def _example_mels(experiment: Any, dataset: Dataset) -> list[np.ndarray]:
 
 
 def _facts(experiment: Any, dataset: Dataset) -> TrainingFacts:
+    """Of the data set `dataset` and those that were learned beside it."""
+    others = [read_dataset(folder) for folder in getattr(experiment.data, "folders", ())[1:]]
+    datasets = [dataset, *others]
+    licences = dict.fromkeys(one.licence for one in datasets)
+    hashes = "".join(one.hash() for one in datasets)
     return TrainingFacts(
         name=experiment.name,
-        data=dataset.name,
-        data_hash=dataset.hash(),
-        data_licence=dataset.licence,
+        data=", ".join(one.name for one in datasets),
+        data_hash=dataset.hash() if not others else hashlib.sha256(hashes.encode()).hexdigest(),
+        data_licence="; ".join(licences),
         data_options=dataset.options,
         steps=experiment.trainer.max_steps,
     )

@@ -20,6 +20,7 @@ _WHAT = {
     "textless": "Looks at a photograph and speaks what is in it, by way of units of speech. No text is involved.",
     "units": "Writes speech down in units that were learned from speech, without any text.",
     "k-means": "Writes speech down in units, each the nearest of some typical spectra.",
+    "recognizer": "Writes down the words that it hears, to judge how well voices can be understood.",
 }
 _LIMITS = {
     "captioner": (
@@ -29,8 +30,8 @@ _LIMITS = {
         " where a mistake would harm: on medicine, roads, money or people's identity."
     ),
     "acoustic": (
-        "It has learned from captions; other texts sound less sure. Very long or unusual input may be cut off, which it"
-        " reports. It sounds like whom it has learned from: where that was a synthetic voice, synthetic."
+        "Texts unlike those that it has learned from sound less sure. Very long or unusual input may be cut off, which"
+        " it reports. It sounds like whom it has learned from: where that was a synthetic voice, synthetic."
     ),
     "vocoder": (
         "It has learned from one voice and makes others sound like it. Another mel than that of its training, such as a"
@@ -42,6 +43,11 @@ _LIMITS = {
         "Its units are no phones: one sound has several, and they change with the speaker, the microphone and whatever"
         " else is heard. Other voices than those of its training it writes down less surely. Units of one bundle mean"
         " nothing to parts that were trained with those of another."
+    ),
+    "recognizer": (
+        "A small network that has heard few people, it errs often on people it does not know; its errors on true speech"
+        " are among its figures, and what it says of a voice means something only beside them. It spells by ear. It was"
+        " made to compare voices, not to take dictation."
     ),
 }
 _IMPORTED_LIMITS = (
@@ -66,8 +72,11 @@ _FIGURES = {
     "unseen_families_refused": "share of drawn pictures of unseen kinds that are refused",
     "cider_d_surer_half": "CIDEr-D (times 100) when only the surer half is described",
     "confidence_error": "expected calibration error of the confidence",
+    "word_error_rate": "word error rate on true speech, any words",
+    "character_error_rate": "character error rate on true speech, any words",
 }
 _MOST_SPEAKERS = 20
+_ERROR_RATES = ("word_error_rate", "character_error_rate")
 _COMPARISONS = {
     "difference_from_torch": "largest difference between the float32 graphs and the trained model",
     "memory_error": "relative error of what the picture leaves in memory",
@@ -183,8 +192,20 @@ def _export(facts: Mapping[str, Any] | None) -> list[str]:
 
 
 def _list(names: Mapping[str, str], values: Mapping[str, Any]) -> str:
-    lines = [f"- {names[name]}: {_figure(value)}" for name, value in values.items() if name in names]
+    known = {**names, **_named_by_data(names, values)}
+    lines = [f"- {known[name]}: {_figure(value)}" for name, value in values.items() if name in known]
     return "\n".join(lines)
+
+
+def _named_by_data(names: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:
+    """What the error rates of a recogniser are called that carry the name of a data set."""
+    kinds = [name for name in _ERROR_RATES if name in names]
+    return {
+        name: f"{names[kind]}, {name.removeprefix(kind)[1:]}"
+        for kind in kinds
+        for name in values
+        if name.startswith(f"{kind}_")
+    }
 
 
 def _figure(value: Any) -> str:
