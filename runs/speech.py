@@ -12,7 +12,11 @@ RESULTS = ROOT / "docs/results/speech"
 PAGE = ROOT / "docs/results/speech.md"
 MARKS = ("<!-- tables of runs/speech.py -->", "<!-- end of tables -->")
 COPIES = {"griffin-lim": "Griffin-Lim", "vocos": "Vocos", "waveglow-small": "WaveGlow, small"}
-VOICES = {"griffin-lim": "with Griffin-Lim", "vocos": "with Vocos"}
+VOICES = {
+    "voice-tacotron2": "Tacotron 2, Griffin-Lim",
+    "voice-parallel": "parallel, Griffin-Lim",
+    "voice-parallel-vocos": "parallel, Vocos",
+}
 RUNS = {"vocos": "vocoder-ljspeech-vocos", "waveglow-small": "vocoder-ljspeech-waveglow-small"}
 
 
@@ -84,7 +88,7 @@ def voices_table() -> list[str]:
     headings += ("pieces", "second tries", "stop failures", "skips", "repeats")
     lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
     for name, label in VOICES.items():
-        result = load(f"voice-{name}")
+        result = load(name)
         if result is None:
             continue
         scores, heard, attention = result["scores"], result["recognizer"], result["attention"]

@@ -20,11 +20,13 @@ optophone prepare spoken-words "$DICTIONARY" data/spoken-words
 optophone train configs/vocoder/ljspeech-vocos.yaml
 optophone train configs/vocoder/ljspeech-waveglow-small.yaml
 optophone train configs/acoustic/ljspeech.yaml
+optophone train configs/acoustic/ljspeech-parallel.yaml
 
 optophone export work/vocoder-ljspeech-vocos -o work/bundles/vocos
 optophone export work/vocoder-ljspeech-waveglow-small -o work/bundles/waveglow-small
-optophone export work/acoustic-ljspeech -o work/bundles/voice-lj --speaker LJ
-optophone export work/bundles/voice-lj work/bundles/vocos -o work/bundles/speech-lj-vocos
+optophone export work/acoustic-ljspeech -o work/bundles/voice-tacotron2 --speaker LJ
+optophone export work/acoustic-ljspeech-parallel -o work/bundles/voice-parallel --speaker LJ
+optophone export work/bundles/voice-parallel work/bundles/vocos -o work/bundles/voice-parallel-vocos
 
 mkdir -p "$RESULTS"
 python runs/unseen_sentences.py work/unseen-sentences.txt
@@ -32,11 +34,11 @@ griffin_lim=src/optophone/bundles/default/vocoder
 optophone evaluate speech "$griffin_lim" data/ljspeech --copy-synthesis -o "$RESULTS/copy-griffin-lim.json"
 optophone evaluate speech work/bundles/vocos data/ljspeech --copy-synthesis -o "$RESULTS/copy-vocos.json"
 optophone evaluate speech work/bundles/waveglow-small data/ljspeech --copy-synthesis -o "$RESULTS/copy-waveglow-small.json"
-optophone evaluate speech work/bundles/voice-lj data/ljspeech --sentences work/unseen-sentences.txt \
-    -o "$RESULTS/voice-griffin-lim.json"
-optophone evaluate speech work/bundles/speech-lj-vocos data/ljspeech --sentences work/unseen-sentences.txt \
-    -o "$RESULTS/voice-vocos.json"
+for voice in voice-tacotron2 voice-parallel voice-parallel-vocos; do
+    optophone evaluate speech "work/bundles/$voice" data/ljspeech --sentences work/unseen-sentences.txt \
+        -o "$RESULTS/$voice.json"
+done
 python runs/training_curves.py "$RESULTS/training.json" work/vocoder-ljspeech-vocos:mel_distance \
-    work/vocoder-ljspeech-waveglow-small:loss work/acoustic-ljspeech:mel_after
+    work/vocoder-ljspeech-waveglow-small:loss work/acoustic-ljspeech:mel_after work/acoustic-ljspeech-parallel:mel
 python benchmarks/vocoders.py work/bundles/vocos work/bundles/waveglow-small "$griffin_lim" -o "$RESULTS/speed.json"
 python runs/speech.py
