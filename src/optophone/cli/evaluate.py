@@ -16,6 +16,14 @@ split_option = click.option("--split", default="dev", show_default=True, help="W
 output_option = click.option("-o", "--output", metavar="FILE.json", help="Write everything found to this file.")
 jobs_option = click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="At the same time.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+recognizer_option = click.option(
+    "--recognizer",
+    metavar="BUNDLE|pocketsphinx|whisper:PATH",
+    default="pocketsphinx",
+    show_default=True,
+    help="Who listens: a bundle of kind recognizer; pocketsphinx, which knows the words; or a Whisper of transformers, "
+    "in a folder or by its name on the hub.",
+)
 existing = click.Path(exists=True, path_type=Path)
 
 
@@ -250,6 +258,7 @@ def doubt(
 @click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Captions, drawn by chance.")
 @click.option("--voice", metavar="NAME", help="espeak-ng's voice.  [default: the one that the bundle learned from]")
 @click.option("--speed", type=int, metavar="N", help="espeak-ng's words a minute.  [default: as the bundle learned]")
+@recognizer_option
 @output_option
 @jobs_option
 @quiet_option
@@ -260,21 +269,23 @@ def voice(
     limit: int,
     voice: str | None,
     speed: int | None,
+    recognizer: str,
     output: str | None,
     jobs: int,
     quiet: bool,
 ) -> None:
     """Let a recogniser hear captions of DATASET from the bundle and from espeak-ng.
 
-    The recogniser (pocketsphinx) knows the words of these captions and nothing else; a second pass also knows which
-    words follow one another. A third voice, espeak-ng sent through the bundle's vocoder, shows what the vocoder costs.
+    pocketsphinx knows the words of these captions and nothing else; a second pass also knows which words follow one
+    another. A bundle of ours does the same, and before that writes any words it hears, as Whisper does. A third voice,
+    espeak-ng sent through the bundle's vocoder, shows what the vocoder costs.
 
     \b
     Example: optophone evaluate voice default data/flickr8k --limit 200 -o results/voice.json
     """
     from optophone.cli.voice_evaluation import VoiceEvaluation
 
-    evaluation = VoiceEvaluation(bundle, dataset, split, limit, voice, speed, jobs, quiet)
+    evaluation = VoiceEvaluation(bundle, dataset, split, limit, voice, speed, jobs, quiet, recognizer)
     click.echo(evaluation.run(output))
 
 
@@ -286,7 +297,8 @@ def voice(
 @click.option("--copy-synthesis", is_flag=True, help="The vocoder alone: copy the recordings by way of their mel.")
 @click.option("--hard-sentences/--no-hard-sentences", default=True, help="Look at the attention over hard sentences.")
 @click.option("--sentences", type=existing, metavar="FILE", help="Other hard sentences, one per line.")
-@click.option("--recognizer/--no-recognizer", default=True, help="Let a recogniser hear it, and the recordings.")
+@recognizer_option
+@click.option("--no-recognizer", is_flag=True, help="Let no recogniser hear it.")
 @output_option
 @jobs_option
 @quiet_option
@@ -298,7 +310,8 @@ def speech(
     copy_synthesis: bool,
     hard_sentences: bool,
     sentences: Path | None,
-    recognizer: bool,
+    recognizer: str,
+    no_recognizer: bool,
     output: str | None,
     jobs: int,
     quiet: bool,
@@ -316,8 +329,40 @@ def speech(
     """
     from optophone.cli.speech_evaluation import SpeechEvaluation, SpeechEvaluationOptions
 
-    options = SpeechEvaluationOptions(split, limit, copy_synthesis, hard_sentences, sentences, recognizer, jobs, quiet)
+    ear = None if no_recognizer else recognizer
+    options = SpeechEvaluationOptions(split, limit, copy_synthesis, hard_sentences, sentences, ear, jobs, quiet)
     click.echo(SpeechEvaluation(bundle, dataset, options).run(output))
+
+
+@evaluate.command("recognizer")
+@click.argument("recognizer", metavar="BUNDLE|pocketsphinx|whisper:PATH")
+@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path(exists=True, path_type=Path))
+@split_option
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only N utterances of each, drawn by chance.")
+@output_option
+@jobs_option
+@quiet_option
+def recognizer(
+    recognizer: str,
+    datasets: tuple[Path, ...],
+    split: str,
+    limit: int | None,
+    output: str | None,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    """Let a recogniser hear the recordings of every DATASET, and count its errors.
+
+    What it judges is worth as much as it errs on true speech, so a bundle carries these figures along:
+    `optophone export BUNDLE --metrics FILE.json -o BUNDLE`. pocketsphinx, and a bundle's later columns, know the words
+    that are said.
+
+    \b
+    Example: optophone evaluate recognizer bundles/ear data/ljspeech data/librispeech -o results/ear.json
+    """
+    from optophone.cli.recognizer_evaluation import RecognizerEvaluation
+
+    click.echo(RecognizerEvaluation(recognizer, datasets, split, limit, jobs, quiet).run(output))
 
 
 command = evaluate

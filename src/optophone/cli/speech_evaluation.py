@@ -2,7 +2,7 @@
 
 import itertools
 import warnings
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,15 @@ import numpy as np
 
 from optophone.cli.caption_evaluation import data_facts, draw
 from optophone.cli.progress import Progress
+from optophone.cli.recognizer_choice import ORDER_NAMES, POCKETSPHINX, ChosenRecognizer, choose_recognizer
 from optophone.core.audio import resample
 from optophone.core.bundle import open_bundle
 from optophone.core.errors import DataError
 from optophone.core.mel import log_mel
+from optophone.core.text import spoken_words
 from optophone.data.manifest import Row, read_dataset
 from optophone.evaluation.hard_sentences import HARD_SENTENCES, Diagnosis, diagnose, read_sentences
-from optophone.evaluation.recognizer import RecognizerConfig, hear_all, pronunciations, spoken_words, word_errors
+from optophone.evaluation.recognizer import word_errors
 from optophone.evaluation.report import command_line, table, write_result
 from optophone.evaluation.speech import (
     SpeechDistance,
@@ -54,7 +56,7 @@ class SpeechEvaluationOptions:
     copy_synthesis: bool
     hard_sentences: bool
     sentences: Path | None
-    recognizer: bool
+    recognizer: str | None
     jobs: int
     quiet: bool
 
@@ -85,13 +87,14 @@ class SpeechEvaluation:
         if options.copy_synthesis:
             options = replace(options, hard_sentences=False)
         self.options = options
+        self.missing: dict[str, str] = {}  # figure → why it was not measured
+        self.recognizer = self._choose_recognizer()
         self.spec = self.vocoder.mel_spec
         self.dataset = read_dataset(dataset)
         rows = [row for row in self.dataset.rows(options.split) if "audio" in row and row.get("text", "").strip()]
         if not rows:
             raise DataError(f"{dataset}: {options.split} has no recordings with text; prepare ljspeech and give it.")
         self.rows = draw(rows, options.limit)
-        self.missing: dict[str, str] = {}  # figure → why it was not measured
 
     def run(self, output: str | None) -> str:
         """Speak, compare, listen, diagnose, write `output` if given; returns the tables."""
@@ -101,9 +104,7 @@ class SpeechEvaluation:
             recordings, spoken = self._speak()
             diagnosis = self._diagnose(sentences) if self.voice and sentences else None
         distances = self._compare(recordings, spoken)
-        heard = self._listen(recordings, spoken, sentences) if self.options.recognizer else None
-        if not self.options.recognizer:
-            self.missing["recognizer"] = "left out by --no-recognizer"
+        heard = self._listen(self.recognizer, recordings, spoken, sentences) if self.recognizer else None
         means = {field.name: mean_of([getattr(one, field.name) for one in distances]) for field in fields(distances[0])}
         if output:
             write_result(output, self._result(means, distances, heard, diagnosis))
@@ -149,25 +150,36 @@ class SpeechEvaluation:
             for one, stoi, pesq in zip(distances, found["stoi"], found["pesq"], strict=True)
         ]
 
+    def _choose_recognizer(self) -> ChosenRecognizer | None:
+        if self.options.recognizer is None:
+            self.missing["recognizer"] = "left out by --no-recognizer"
+            return None
+        try:
+            return choose_recognizer(self.options.recognizer)
+        except ModuleNotFoundError as error:
+            if self.options.recognizer != POCKETSPHINX:  # it was asked for
+                raise
+            self.missing["recognizer"] = f"{error.name} is not installed: {_INSTALL}"
+            return None
+
     def _listen(
-        self, recordings: list[np.ndarray], spoken: list[np.ndarray], sentences: list[str]
+        self,
+        recognizer: ChosenRecognizer,
+        recordings: list[np.ndarray],
+        spoken: list[np.ndarray],
+        sentences: list[str],
     ) -> dict[str, Any] | None:
         """Word and character error rates of what was made, of the recordings and of the hard sentences.
 
         One recogniser hears them all, which knows the words of all.
         """
-        try:
-            known = pronunciations()
-        except ModuleNotFoundError as error:
-            self.missing["recognizer"] = f"{error.name} is not installed: {_INSTALL}"
-            return None
         texts = [spoken_words(row["text"]) for row in self.rows]
-        chosen = understood(texts, known)
+        chosen = understood(texts, recognizer)
         if not chosen:
-            self.missing["recognizer"] = "every text has a word without a known pronunciation"
+            self.missing["recognizer"] = "every text has a word that it does not know"
             return None
         hard = [spoken_words(sentence) for sentence in sentences] if self.voice else []
-        further = understood(hard, known)
+        further = understood(hard, recognizer)
         said = [*(texts[i] for _ in range(2) for i in chosen), *(hard[i] for i in further)]
         with warnings.catch_warnings(), Progress(len(said), self.options.quiet) as progress:
             warnings.simplefilter("ignore")  # faults are counted
@@ -176,11 +188,13 @@ class SpeechEvaluation:
                 (self.voice.say(sentences[i]).wave for i in further if self.voice),
             )
             rate = self.spec.sample_rate
-            heard = hear_all(
-                ((wave, rate) for wave in waves), said, RecognizerConfig(), self.options.jobs, progress.advance
+            heard = recognizer.hear(
+                ((wave, rate) for wave in waves), said, recognizer.orders[0], self.options.jobs, progress.advance
             )
         n = len(chosen)
         result = {
+            "recognizer": recognizer.facts,
+            "words": ORDER_NAMES[recognizer.orders[0]],
             "made": error_rates(said[:n], heard[:n]),
             "recorded": error_rates(said[n : 2 * n], heard[n : 2 * n]),
             "sentences": n,
@@ -236,7 +250,8 @@ class SpeechEvaluation:
         if heard is None:
             tables.append(f"recogniser: not measured, {self.missing['recognizer']}")
         else:
-            tables.append(_hearing_text(heard))
+            assert self.recognizer is not None
+            tables.append(f"{_hearing_text(heard)}\n{self.recognizer.line()}")
         if diagnosis is not None:
             tables.append(_diagnosis_text(diagnosis))
         elif "attention" in self.missing:
@@ -244,9 +259,9 @@ class SpeechEvaluation:
         return tables
 
 
-def understood(texts: list[list[str]], known: Container[str]) -> list[int]:
+def understood(texts: list[list[str]], recognizer: ChosenRecognizer) -> list[int]:
     """The texts that have words, and only words that the recogniser knows."""
-    return [i for i, words in enumerate(texts) if words and all(word in known for word in words)]
+    return [i for i, words in enumerate(texts) if recognizer.understands(words)]
 
 
 def error_rates(sentences: list[list[str]], heard: list[list[str]]) -> dict[str, float]:
@@ -260,7 +275,9 @@ def error_rates(sentences: list[list[str]], heard: list[list[str]]) -> dict[str,
 
 def _hearing_text(heard: dict[str, Any]) -> str:
     columns = {"made": heard["made"], "recorded": heard["recorded"]}
-    counts = f"heard: {heard['sentences']} sentences; {heard['left_out']} left out for an unknown word"
+    counts = (
+        f"heard, {heard['words']}: {heard['sentences']} sentences; {heard['left_out']} left out for an unknown word"
+    )
     if "hard" in heard:
         columns["hard sentences"] = heard["hard"]
         counts += f"; {heard['hard']['sentences']} hard ones, {heard['hard']['left_out']} left out"

@@ -11,19 +11,19 @@ import numpy as np
 
 from optophone.cli.caption_evaluation import data_facts, part_of
 from optophone.cli.progress import Progress
+from optophone.cli.recognizer_choice import ORDER_NAMES, POCKETSPHINX, ChosenRecognizer, choose_recognizer
 from optophone.core.audio import resample
 from optophone.core.errors import DataError
 from optophone.core.mel import log_mel
+from optophone.core.text import spoken_words
 from optophone.data.espeak import EspeakConfig, load_espeak
 from optophone.data.manifest import Row, read_dataset
-from optophone.evaluation.recognizer import RecognizerConfig, hear_all, pronunciations, spoken_words
 from optophone.evaluation.report import command_line, table, write_result
 from optophone.evaluation.voice import Durations, Intelligibility, Utterance, durations, intelligibility
 from optophone.export.results import content_hash
 from optophone.pipelines import Voice
 from optophone.runtime.load import load_voice
 
-ORDERS = (1, 2)
 VOICES = ("voice", "reference", "copied")
 
 
@@ -38,6 +38,7 @@ class VoiceEvaluation:
         voice, speed: of espeak-ng; None as the bundle's training data says.
         jobs: utterances at the same time.
         quiet: show no progress.
+        recognizer: "pocketsphinx", "whisper:PATH" or a bundle.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class VoiceEvaluation:
         speed: int | None,
         jobs: int,
         quiet: bool,
+        recognizer: str = POCKETSPHINX,
     ) -> None:
+        self.recognizer = choose_recognizer(recognizer)
         self.part = part_of(bundle, "acoustic")
         self.voice = load_voice(bundle, threads=1)
         self.dataset, self.split = read_dataset(dataset), split
-        self.texts, self.n_left_out = known_texts(self.dataset.rows(split), limit)
+        self.texts, self.n_left_out = known_texts(self.dataset.rows(split), limit, self.recognizer)
         self.espeak_config = espeak_config(self.part.manifest.configuration, voice, speed)
         self.jobs, self.quiet = jobs, quiet
 
@@ -63,18 +66,19 @@ class VoiceEvaluation:
         sentences = [spoken_words(text) for text in self.texts]
         spoken = self._speak()
         hearings = []
-        with Progress(len(ORDERS) * len(VOICES) * len(self.texts), self.quiet) as progress:
-            for order in ORDERS:
-                config = RecognizerConfig(order=order)
+        orders = self.recognizer.orders
+        with Progress(len(orders) * len(VOICES) * len(self.texts), self.quiet) as progress:
+            for order in orders:
                 waves = [(one.wave, one.sample_rate) for voice in VOICES for one in spoken[voice]]
-                heard = hear_all(waves, sentences, config, self.jobs, progress.advance)
+                heard = self.recognizer.hear(waves, sentences, order, self.jobs, progress.advance)
                 n = len(sentences)
                 hearings.append(intelligibility(order, sentences, [heard[i * n : (i + 1) * n] for i in range(3)]))
         lengths = durations(spoken["voice"], spoken["reference"])
         stop_failures = sum(not one.complete for one in spoken["voice"])
         if output:
             write_result(output, self._result(hearings, lengths, stop_failures))
-        return _table(hearings, lengths, stop_failures, len(self.texts), self.n_left_out)
+        text = _table(hearings, lengths, stop_failures, len(self.texts), self.n_left_out)
+        return f"{text}\n{self.recognizer.line()}"
 
     def _speak(self) -> dict[str, list[Utterance]]:
         """All texts by all voices."""
@@ -108,7 +112,7 @@ class VoiceEvaluation:
             "bundle": {"name": manifest.name, "class": manifest.cls, "content": content_hash(manifest)},
             "data": data_facts(self.dataset, self.split, len(self.texts)),
             "reference": asdict(self.espeak_config),
-            "recognizer": asdict(RecognizerConfig()),
+            "recognizer": self.recognizer.facts,
             "scores": {
                 "word_error_rate": hearings[0].voice,
                 "reference_word_error_rate": hearings[0].reference,
@@ -124,20 +128,19 @@ class VoiceEvaluation:
         }
 
 
-def known_texts(rows: list[Row], limit: int) -> tuple[list[str], int]:
+def known_texts(rows: list[Row], limit: int, recognizer: ChosenRecognizer) -> tuple[list[str], int]:
     """The first caption, or the text, of rows drawn by chance but always the same, in words that the recogniser knows.
 
     Returns:
-        `limit` texts, and how many others were passed over because of a word without pronunciation.
+        `limit` texts, and how many others were passed over because of a word that the recogniser cannot hear.
 
     Raises:
         DataError: there is no text, or there are not enough.
     """
-    known, texts, n_left_out = pronunciations(), [], 0
+    texts, n_left_out = [], 0
     for i in np.random.default_rng(0).permutation(len(rows)):
         text = (rows[i].get("captions") or [rows[i].get("text", "")])[0]
-        words = spoken_words(text)
-        if words and all(word in known for word in words):
+        if recognizer.understands(spoken_words(text)):
             texts.append(text)
         else:
             n_left_out += 1
@@ -166,7 +169,7 @@ def _table(
 ) -> str:
     rows: list[tuple[str, ...]] = [("word error rate", "voice", "espeak-ng", "its copy", "ratio", "95 % interval")]
     for one in hearings:
-        name = "words alone" if one.order == 1 else f"{one.order} words in a row"
+        name = ORDER_NAMES[one.order]
         figures = (f"{value:.3f}" for value in (one.voice, one.reference, one.copied))
         ratio = "-" if one.ratio is None else f"{one.ratio:.2f}"
         interval = "-" if one.ratio_interval is None else "{:.2f} .. {:.2f}".format(*one.ratio_interval)

@@ -26,7 +26,7 @@ from optophone.core.picture import PictureSpec
 from optophone.core.unit_origin import unit_origin
 from optophone.core.vocabulary import Vocabulary
 
-BundleKind = Literal["captioner", "acoustic", "vocoder", "units", "direct", "encoder", "system"]
+BundleKind = Literal["captioner", "acoustic", "vocoder", "units", "direct", "encoder", "recognizer", "system"]
 
 FORMAT = 1
 MANIFEST = "bundle.json"

@@ -1,16 +1,16 @@
-"""An ear that had no part in training: pocketsphinx with a closed vocabulary.
+"""Ears that judge voices: many waves heard by several recognisers at once, and pocketsphinx with a closed vocabulary.
 
-It writes down what it hears of a voice, word by word. Its own errors are many, so its figures mean something only
-beside those of another voice that says the same words.
+pocketsphinx had no part in any training. It writes down what it hears of a voice, word by word. Its own errors are
+many, so its figures mean something only beside those of another voice that says the same words.
 """
 
 import math
 import multiprocessing
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,19 +20,27 @@ import numpy as np
 
 from optophone.core.audio import pcm16, resample
 from optophone.core.errors import DataError
-from optophone.core.text import clean_text
+from optophone.core.protocols import SpeechRecognizer
+from optophone.core.text import spoken_words
+from optophone.core.word_ngrams import count_ngrams
+
+__all__ = [
+    "Recognizer",
+    "RecognizerConfig",
+    "hear_all",
+    "language_model",
+    "pronunciations",
+    "spoken_words",
+    "word_errors",
+]
 
 SAMPLE_RATE = 16000
 _ALTERNATIVE = re.compile(r"\(\d+\)$")
-_WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
-_APART = re.compile(r" +'(?=(?:s|t|re|ve|ll|d|m)\b)")  # captions may have "the man 's hat"
-_DISCOUNT = 0.5  # of absolute discounting
-_BEGIN, _END = "<s>", "</s>"
 
 
 @dataclass(frozen=True)
 class RecognizerConfig:
-    """How it listens.
+    """How pocketsphinx listens.
 
     Args:
         order: of the language model over the captions: 1 knows only which words there are and how often, 2 also which
@@ -52,11 +60,6 @@ class RecognizerConfig:
         """Refuse an order that there is no model for."""
         if not 1 <= self.order <= 3:
             raise DataError(f"recogniser: order {self.order} is not possible; use 1, 2 or 3.")
-
-
-def spoken_words(text: str) -> list[str]:
-    """The words that a voice says for `text`: cleaned as for speech, without punctuation, hyphens opened."""
-    return _WORD.findall(_APART.sub("'", clean_text(text)))
 
 
 def word_errors(reference: Sequence[str], heard: Sequence[str]) -> int:
@@ -80,53 +83,20 @@ def pronunciations() -> dict[str, list[str]]:
 
 
 def language_model(sentences: Sequence[Sequence[str]], order: int) -> str:
-    """An n-gram model of `sentences` in ARPA format, by interpolated absolute discounting.
-
-    Source: Ney, Essen & Kneser 1994.
-    """
-    counts: list[Counter[tuple[str, ...]]] = [Counter() for _ in range(order)]
-    for sentence in sentences:
-        symbols = (_BEGIN, *sentence, _END)
-        for n in range(1, order + 1):
-            counts[n - 1].update(symbols[i : i + n] for i in range(len(symbols) - n + 1))
-    del counts[0][(_BEGIN,)]  # it is where a sentence begins, never what comes next
-    total = counts[0].total()
-    probabilities = [{ngram: count / total for ngram, count in counts[0].items()}]
-    backoffs: list[dict[tuple[str, ...], float]] = []
-    for n in range(2, order + 1):
-        histories: Counter[tuple[str, ...]] = Counter()
-        kinds: Counter[tuple[str, ...]] = Counter()
-        for ngram, count in counts[n - 1].items():
-            histories[ngram[:-1]] += count
-            kinds[ngram[:-1]] += 1
-        weights = {history: _DISCOUNT * kinds[history] / histories[history] for history in histories}
-        lower = probabilities[-1]
-        probabilities.append(
-            {
-                ngram: (count - _DISCOUNT) / histories[ngram[:-1]] + weights[ngram[:-1]] * lower[ngram[1:]]
-                for ngram, count in counts[n - 1].items()
-            }
-        )
-        backoffs.append(weights)
-    probabilities[0][(_BEGIN,)] = 1e-9
-    return _arpa(probabilities, backoffs)
-
-
-def _arpa(
-    probabilities: Sequence[dict[tuple[str, ...], float]], backoffs: Sequence[dict[tuple[str, ...], float]]
-) -> str:
-    lines = ["\\data\\", *(f"ngram {n}={len(ngrams)}" for n, ngrams in enumerate(probabilities, 1))]
-    for n, ngrams in enumerate(probabilities, 1):
+    """The n-grams of `sentences` in ARPA format."""
+    ngrams = count_ngrams(sentences, order)
+    lines = ["\\data\\", *(f"ngram {n}={len(grams)}" for n, grams in enumerate(ngrams.probabilities, 1))]
+    for n, grams in enumerate(ngrams.probabilities, 1):
         lines += ["", f"\\{n}-grams:"]
-        for ngram, probability in sorted(ngrams.items()):
-            weight = backoffs[n - 1].get(ngram, 1.0) if n <= len(backoffs) else None
+        for gram, probability in sorted(grams.items()):
+            weight = ngrams.weights[n - 1].get(gram, 1.0) if n < len(ngrams.probabilities) else None
             last = "" if weight is None else f" {math.log10(weight):.5f}"
-            lines.append(f"{math.log10(probability):.5f} {' '.join(ngram)}{last}")
+            lines.append(f"{math.log10(probability):.5f} {' '.join(gram)}{last}")
     return "\n".join([*lines, "", "\\end\\", ""])
 
 
 class Recognizer:
-    """Wave → words, out of the words of given sentences.
+    """Wave → words, out of the words of given sentences, by pocketsphinx (a `SpeechRecognizer`).
 
     Args:
         sentences: what may be said, as `spoken_words` gives it; all words are in `pronunciations`.
@@ -180,26 +150,38 @@ class Recognizer:
 
 def hear_all(
     waves: Iterable[tuple[np.ndarray, int]],
-    sentences: Sequence[Sequence[str]],
-    config: RecognizerConfig,
+    build: Callable[[], SpeechRecognizer],
     jobs: int = 2,
     advance: Callable[[], None] = lambda: None,
 ) -> list[list[str]]:
-    """The words of every (wave, sample rate), by several recognisers at once; `advance` is called after each."""
+    """The words of every (wave, sample rate), by several recognisers at once.
+
+    Args:
+        waves: what is heard.
+        build: makes a recogniser, in each listening process its own; it is pickled.
+        jobs: listening processes; 1 listens in this one.
+        advance: called after each wave.
+    """
     found = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _begin_hearing, (sentences, config)) as executor:
-        for words in executor.map(_hear, waves):
+    with ExitStack() as stack:
+        if jobs == 1:
+            recognizer = build()
+            heard: Iterable[list[str]] = (recognizer.hear(*item) for item in waves)
+        else:
+            context = multiprocessing.get_context("spawn")
+            executor = stack.enter_context(ProcessPoolExecutor(jobs, context, _begin_hearing, (build,)))
+            heard = executor.map(_hear, waves)
+        for words in heard:
             found.append(words)
             advance()
     return found
 
 
-_own: dict[str, Recognizer] = {}  # the recogniser of a listening process
+_own: dict[str, SpeechRecognizer] = {}  # the recogniser of a listening process
 
 
-def _begin_hearing(sentences: Sequence[Sequence[str]], config: RecognizerConfig) -> None:
-    _own["recognizer"] = Recognizer(sentences, config)
+def _begin_hearing(build: Callable[[], SpeechRecognizer]) -> None:
+    _own["recognizer"] = build()
 
 
 def _hear(item: tuple[np.ndarray, int]) -> list[str]:

@@ -36,7 +36,7 @@ class Intelligibility:
     """Word error rates of one recogniser on three voices that say the same texts.
 
     Args:
-        order: of the recogniser's language model.
+        order: of the recogniser's language model; 0 where any words may be heard.
         voice: of the voice under test; errors over words, may exceed 1.
         reference: of the reference voice.
         copied: of the reference voice sent through the same vocoder: what the vocoder alone costs.

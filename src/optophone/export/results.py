@@ -16,7 +16,7 @@ CARD = "CARD.md"
 # What may be added to a bundle after it was evaluated, because it changes neither its captions nor its voice.
 _ADDED = ("confidence", "hedge", "export")
 # Which scores a bundle carries along, by kind of result; those of a control have a name of their own.
-_CARRIED = {
+_CARRIED: dict[str, tuple[str, ...] | None] = {
     "captions": ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "cider_d", "n_distinct_captions"),
     "shuffled captions": ("bleu_4", "cider_d"),
     "doubt": (
@@ -27,6 +27,7 @@ _CARRIED = {
         "cider_d_surer_half",
     ),
     "voice": ("word_error_ratio", "durations_within_25_percent", "stop_failures"),
+    "recognizer": None,  # all: error rates have the names of the data sets that they were found on
 }
 
 
@@ -36,7 +37,7 @@ class Result:
 
     Args:
         path: the file, for messages.
-        kind: "captions", "shuffled captions" or "voice".
+        kind: one of those that are carried along.
         content: `content_hash` of the bundle that was evaluated.
         scores: by name.
         calibration: slope, intercept and what they mean, or None.
@@ -51,7 +52,8 @@ class Result:
     def metrics(self) -> dict[str, Any]:
         """The scores that a bundle carries along, rounded as tables are."""
         prefix = "shuffled_" if self.kind == "shuffled captions" else ""
-        kept = {f"{prefix}{name}": self.scores[name] for name in _CARRIED[self.kind] if self.scores[name] is not None}
+        names = _CARRIED[self.kind] or tuple(self.scores)
+        kept = {f"{prefix}{name}": self.scores[name] for name in names if self.scores[name] is not None}
         return {name: round(value, 3) if isinstance(value, float) else value for name, value in kept.items()}
 
 

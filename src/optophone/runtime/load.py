@@ -1,7 +1,7 @@
 """From the folder or the name of a bundle to parts that run."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from optophone.core.bundle import Bundle, check_composition, open_bundle
@@ -9,12 +9,13 @@ from optophone.core.configuration import from_mapping
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
 from optophone.core.k_means_units import KMeansUnits
-from optophone.core.protocols import AcousticModel, UnitEncoder, Vocoder
+from optophone.core.protocols import AcousticModel, SpeechRecognizer, UnitEncoder, Vocoder
 from optophone.core.regions import RegionSpec
 from optophone.pipelines import Describer, Hedge, TokenPipeline, Voice, VoiceConfig
 from optophone.runtime.onnx_acoustic import OnnxAcoustic
 from optophone.runtime.onnx_captioner import OnnxCaptioner
 from optophone.runtime.onnx_parallel import FRAMES_GRAPH, OnnxParallel
+from optophone.runtime.onnx_recognizer import OnnxRecognizer
 from optophone.runtime.onnx_units import UNITS_GRAPH, OnnxUnitEncoder
 from optophone.runtime.onnx_vocoder import VOCODER_GRAPH, OnnxVocoder
 from optophone.runtime.photograph_detector import PHOTOGRAPH_FILE, NumpyPhotographDetector
@@ -156,6 +157,30 @@ def load_unit_encoder(
     if units.vocabulary != opened.vocabulary():
         raise BundleError(f"{opened.folder}: its vocabulary does not fit its centres; export the bundle again.")
     return units
+
+
+def load_recognizer(
+    bundle: str | os.PathLike[str] | Bundle,
+    sentences: Sequence[Sequence[str]] = (),
+    *,
+    order: int = 1,
+    threads: int | None = None,
+) -> SpeechRecognizer:
+    """Speech to words, from a bundle of kind "recognizer".
+
+    Args:
+        bundle: a folder, the name of an embedded bundle, or one that is open.
+        sentences: what may be said, as `spoken_words` gives it; with none, anything.
+        order: of the n-grams that are counted in `sentences`: 1 knows only the words.
+        threads: of the graph; None takes the cores, at most 4.
+
+    Raises:
+        BundleError: something is missing or damaged, or the bundle is of another kind.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(find_bundle(bundle))
+    if opened.manifest.kind != "recognizer":
+        raise BundleError(f"{opened.folder}: a recogniser is needed here, but this is of kind {opened.manifest.kind}.")
+    return OnnxRecognizer(opened, sentences, order, resolve_threads(threads))
 
 
 def open_part(system: Bundle, kind: str) -> Bundle:

@@ -1,5 +1,7 @@
 """What the recogniser is told and how its answers are counted; and that it hears a voice."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -102,7 +104,8 @@ def test_it_hears_a_voice_and_nothing_in_silence() -> None:
     waves = [(espeak.speak(" ".join(words)).astype(np.float32) / 32768, espeak.sample_rate) for words in SENTENCES]
     waves.append((np.zeros(8000, np.float32), 22050))
     done: list[int] = []
-    heard = hear_all(waves, SENTENCES, RecognizerConfig(order=2), jobs=1, advance=lambda: done.append(1))
+    build = partial(Recognizer, SENTENCES, RecognizerConfig(order=2))
+    heard = hear_all(waves, build, jobs=2, advance=lambda: done.append(1))
     errors = [word_errors(said, found) for said, found in zip([*SENTENCES, []], heard, strict=True)]
     assert sum(errors) <= 2
     assert heard[3] == []
