@@ -52,10 +52,10 @@ wait $CAPTIONER
 
 optophone export "$WORK/captioner-run" -o "$WORK/captioner" --precision fp32
 optophone export "$WORK/$VOICE-run" -o "$WORK/$VOICE" --precision fp32
-optophone evaluate captions "$WORK/captioner" "$PICTURES" --units "$WORK/column" --limit "$N_TESTED" --calibrate \
+optophone evaluate captions "$WORK/captioner" "$PICTURES" --units "$WORK/column" --limit "$N_TESTED" \
     -o "$WORK/captions.json" -q
 optophone evaluate captions "$WORK/captioner" "$PICTURES" --units "$WORK/column" --limit "$N_TESTED" --shuffled \
     -o "$WORK/captions-shuffled.json" -q
 optophone export "$WORK/captioner" "$WORK/$VOICE" -o "$WORK/system" --metrics "$WORK/captions.json" \
-    --metrics "$WORK/captions-shuffled.json" --confidence "$WORK/captions.json"
-optophone speak "$PHOTO" -m "$WORK/system" -o "$WORK/photo.wav" --json | tee "$WORK/photo.json"
+    --metrics "$WORK/captions-shuffled.json"
+optophone speak "$PHOTO" -m "$WORK/system" -o "$WORK/photo.wav" --json

@@ -14,7 +14,7 @@ from optophone.core import k_means_units as core_k_means_units
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
-from optophone.core.vocabulary import build_letters, build_words
+from optophone.core.vocabulary import build_letters, build_units, build_words
 from optophone.data.captioned_pictures import CaptionedPictures, encode_captions
 from optophone.data.captioned_regions import RegionBatch
 from optophone.data.heard_speech import HeardBatch
@@ -22,6 +22,8 @@ from optophone.data.speaker_segments import SpeakerSegmentBatch
 from optophone.data.speech import SpeechBatch, build_speech_vocabulary
 from optophone.data.spoken_pictures import SpokenPictureBatch
 from optophone.data.steps import StepItems
+from optophone.data.timed_units import collate_timed
+from optophone.data.unit_speech import UnitPiece
 from optophone.data.voice_segments import SegmentBatch
 from optophone.models.acoustic.parallel import Prosody, frames_of
 from optophone.models.detectors.photograph_classifier import PhotographClassifier
@@ -32,6 +34,7 @@ from optophone.training import (
     recognizing,
     synthesis,
     unit_learning,
+    unit_to_mel_training,
     vocoding,
     vocos_training,
     wavenet_units,
@@ -53,6 +56,7 @@ from optophone.training.run import build_experiment, read_configuration
 from optophone.training.self_critical import SelfCriticalReward
 from optophone.training.synthesis import SynthesisExperiment, SynthesisObjective
 from optophone.training.unit_learning import UnitLearningExperiment, UnitLearningObjective
+from optophone.training.unit_to_mel_training import UnitToMelExperiment, UnitToMelObjective
 from optophone.training.vocoding import VocoderExperiment, VocoderObjective
 from optophone.training.vocos_training import VocosExperiment, VocosObjective
 from optophone.training.wavenet_units import WaveNetUnitsExperiment, WaveNetUnitsObjective
@@ -60,6 +64,7 @@ from optophone.training.wavenet_units import WaveNetUnitsExperiment, WaveNetUnit
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 WEIGHTS = ("weights", "encoder_weights", "captioner_weights", "encoder_from")
+UNITS = ["12 7 99 3 12", "0 55 1", "8 9"]
 CAPTIONS = ["a brown dog runs across the green grass with a stick", "the dog is outside", "two dogs play"]
 
 Built = tuple[torch.nn.Module, Tensor]
@@ -85,8 +90,9 @@ def step_encoder(experiment: ClassificationExperiment) -> Built:
 
 def step_captioner(experiment: CaptioningExperiment) -> Built:
     pictures = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
-    rows = [{"id": str(i), "captions": CAPTIONS[i:]} for i in range(2)]
-    vocabulary = build_words(CAPTIONS)
+    over_units = experiment.data.symbols == "units"
+    texts, vocabulary = (UNITS, build_units(100)) if over_units else (CAPTIONS, build_words(CAPTIONS))
+    rows = [{"id": str(i), "captions": texts[i:]} for i in range(2)]
     captions = encode_captions(rows, vocabulary)
     model = captioning.build_model(experiment, vocabulary)
     if experiment.frozen_views:
@@ -106,11 +112,13 @@ def step_captioner(experiment: CaptioningExperiment) -> Built:
 
 
 def step_acoustic(experiment: SynthesisExperiment) -> Built:
-    vocabulary = build_speech_vocabulary()
+    over_units = experiment.data.symbols == "units"
+    vocabulary = build_units(1024) if over_units else build_speech_vocabulary()
+    first, second = ("1 2 3 4 5 1023", "6 7 8 9 0") if over_units else ("a dog.", "dogs.")
     n_speakers = 2 if experiment.data.speakers else 0
     model = synthesis.build_model(experiment, vocabulary, n_speakers)
     batch = SpeechBatch(
-        torch.tensor([vocabulary.encode("a dog."), [*vocabulary.encode("dogs."), vocabulary.pad]]),
+        torch.tensor([vocabulary.encode(first), [*vocabulary.encode(second), vocabulary.pad]]),
         torch.tensor([6, 5]),
         torch.randn(2, experiment.data.mel.n_mels, 13),
         torch.tensor([13, 9]),
@@ -136,6 +144,20 @@ def step_parallel(experiment: ParallelExperiment) -> Built:
     padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in durations], batch_first=True)
     batch = AlignedBatch(speech, ids_mask, padded, frames, Prosody(torch.rand(2, 18), torch.ones(2, 18)))
     objective = ParallelObjective(experiment.loss, experiment.data.mel, vocabulary)
+    return model, objective.training_loss(model, batch, 0)[0]
+
+
+def step_unit_to_mel(experiment: UnitToMelExperiment) -> Built:
+    n_mels, vocabulary = experiment.data.mel.n_mels, build_units(100)
+    mels = [np.random.default_rng(n).normal(size=(n_mels, n)).astype(np.float16) for n in (9, 4)]
+    batch = collate_timed(
+        [
+            UnitPiece(np.array([3, 14, 102]), np.array([2, 3, 4]), mels[0]),
+            UnitPiece(np.array([5]), np.array([4]), mels[1]),
+        ]
+    )
+    model = unit_to_mel_training.build_model(experiment, vocabulary)
+    objective = UnitToMelObjective(experiment.loss, experiment.data.mel, vocabulary)
     return model, objective.training_loss(model, batch, 0)[0]
 
 
@@ -194,6 +216,7 @@ STEPS: dict[str, Callable[[Any], Built]] = {
     "captioner": step_captioner,
     "acoustic": step_acoustic,
     "parallel-acoustic": step_parallel,
+    "unit-to-mel": step_unit_to_mel,
     "vocoder": step_vocoder,
     "vocos": step_vocos,
     "photograph": step_photograph,
@@ -254,7 +277,8 @@ def test_its_schedule_ends_within_the_run(path: Path) -> None:
 
 def test_its_mel_is_the_one_that_bundles_share(path: Path) -> None:
     experiment, _ = build_experiment(read_configuration(path), path.name)
-    if isinstance(experiment, SynthesisExperiment | VocoderExperiment | VocosExperiment | RecognizingExperiment):
+    with_mel = SynthesisExperiment | UnitToMelExperiment | VocoderExperiment | VocosExperiment | RecognizingExperiment
+    if isinstance(experiment, with_mel):
         assert experiment.data.mel == MelSpec()
 
 
