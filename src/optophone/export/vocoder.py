@@ -26,6 +26,7 @@ from optophone.runtime.onnx_vocoder import DENOISER_FILE, VOCODER_GRAPH, OnnxVoc
 
 LARGEST_DIFFERENCE = 1e-4  # of the float32 graph, relative to the largest sample where that is above 1
 LARGEST_SPECTRAL_ERROR = 0.5  # of the eight-bit graph, mean over the mel in ln units: a copy, not another voice
+_BLOCK_FRAMES = 32  # of a whole wave: what a layer reads and writes stays in the cache
 _CHECKED_PORTION = 8  # frames: small, so that a short mel has seams
 # Small, so as fast in float32, and what they write goes into samples undiminished.
 _KEPT = ("/upsample/", "/start/", "/skip/", "/inverse/")
@@ -110,6 +111,7 @@ def runtime_configuration(graph: WaveGlowGraph, hop_length: int) -> dict[str, An
         "step_samples": graph.n_group,
         "delay_frames": -(-(graph.delay + 1) * graph.n_group // hop_length),
         "state_rows": [rows for rows, _ in graph.state_shapes],
+        "block_frames": _BLOCK_FRAMES,
     }
 
 
