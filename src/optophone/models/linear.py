@@ -11,12 +11,49 @@ _WORTH_PACKING = 2**16  # values of a weight
 _ROWS = 64  # that the packed layout is chosen for; any number above 1 leads to the same, which is good for all
 
 
-class Linear(nn.Module):
-    """`nn.Linear`, its parameters and first values, by `linear`.
+class PackedWeight:
+    """A weight in the layout that the kernels read fastest, for a layer that decodes.
 
-    Without gradients, a weight that is used a second time is kept once more, in the layout that the kernels read
-    fastest, until it changes or training goes on: decoding a few rows at a time waits for nothing but weights. It
-    follows every change but those behind the back of PyTorch's counting of versions (`weight.data.copy_`).
+    A weight that is used a second time is kept once more, packed, until it changes: decoding a few rows at a time waits
+    for nothing but weights. It follows every change but those behind the back of PyTorch's counting of versions
+    (`weight.data.copy_`). Copies and pickles begin empty.
+    """
+
+    def __init__(self) -> None:
+        self.packed: Tensor | None = None
+        self._seen: tuple[int, int] | None = None
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """`linear` with the layer's own `weight`; with gradients nothing is kept."""
+        if torch.is_grad_enabled() or not _is_for_onednn(x, weight):
+            self.forget()
+            return linear(x, weight, bias)
+        return _product(x, self._fastest(weight), bias)
+
+    def forget(self) -> None:
+        """Training goes on; some optimizers do not count the versions that they make."""
+        self.packed = self._seen = None
+
+    def _fastest(self, parameter: Tensor) -> Tensor:
+        """The weight, packed where it is used again unchanged."""
+        weight = parameter.detach()
+        if weight.numel() < _WORTH_PACKING or weight.is_inference():
+            return weight
+        now = (weight.data_ptr(), parameter._version)
+        if now != self._seen:
+            self.packed, self._seen = None, now
+            return weight
+        if self.packed is None:
+            self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
+        return self.packed
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: not what is packed."""
+        return {"packed": None, "_seen": None}
+
+
+class Linear(nn.Module):
+    """`nn.Linear`, its parameters and first values, by `linear`; without gradients see `PackedWeight`.
 
     Args:
         n_in: features that come.
@@ -28,32 +65,11 @@ class Linear(nn.Module):
         super().__init__()
         layer = nn.Linear(n_in, n_out, bias)
         self.weight, self.bias = layer.weight, layer.bias
-        self._packed: Tensor | None = None
-        self._seen: tuple[int, int] | None = None
+        self._pack = PackedWeight()
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., n_in) → (..., n_out)."""
-        if torch.is_grad_enabled() or not _is_for_onednn(x, self.weight):
-            self._packed = self._seen = None
-            return linear(x, self.weight, self.bias)
-        return _product(x, self._fastest_weight(), self.bias)
-
-    def _fastest_weight(self) -> Tensor:
-        """The weight, packed where it is used again unchanged."""
-        weight = self.weight.detach()
-        if weight.numel() < _WORTH_PACKING or weight.is_inference():
-            return weight
-        now = (weight.data_ptr(), self.weight._version)
-        if now != self._seen:
-            self._packed, self._seen = None, now
-            return weight
-        if self._packed is None:
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
-        return self._packed
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What is copied and pickled: not what is packed."""
-        return {**self.__dict__, "_packed": None, "_seen": None}
+        return self._pack.product(x, self.weight, self.bias)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -63,7 +63,7 @@ def test_many_calls_are_all_the_same(layer, rows):
     expected = F.linear(rows, layer.weight, layer.bias)
     for n in (1, 3, 3, 2):
         assert_near(layer(rows[:n]), expected[:n])
-    assert layer._packed is not None
+    assert layer._pack.packed is not None
 
 
 @pytest.mark.parametrize("how", ["in place", "other weights", "another tensor", "under inference mode"])

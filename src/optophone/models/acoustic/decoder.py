@@ -138,6 +138,8 @@ class Decoder(nn.Module):
         Returns:
             mel (B, M, U · r), stop_logits (B, U · r), alignment (B, U, S).
         """
+        for cell in (self.attention_rnn, self.decoder_rnn):
+            cell.forget_packed()
         squeezed = self.prenet(frames, prenet_masks)
         mask = self._dropout_mask(frames, self.attention_dropout, self.attention_rnn.size)
         attended, alignment = attention_sequence(self.attention_rnn, self.attention, squeezed, *memory, mask)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from optophone.models.linear import linear
+from optophone.models.linear import PackedWeight
 
 
 class LSTMCell(nn.Module):
@@ -24,11 +24,17 @@ class LSTMCell(nn.Module):
         bound = size**-0.5
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
+        self._packed_ih, self._packed_hh = PackedWeight(), PackedWeight()
 
     def forward(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """Next hidden and cell (B, size) from the input `x` (B, n_in)."""
-        gates = linear(x, self.weight_ih, self.bias_ih + self.bias_hh)
-        return lstm_update(gates + linear(hidden, self.weight_hh), cell)
+        gates = self._packed_ih.product(x, self.weight_ih, self.bias_ih + self.bias_hh)
+        return lstm_update(gates + self._packed_hh.product(hidden, self.weight_hh), cell)
+
+    def forget_packed(self) -> None:
+        """To be called where the weights are used without `forward`, in training: see `PackedWeight.forget`."""
+        self._packed_ih.forget()
+        self._packed_hh.forget()
 
 
 def lstm_update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """Tacotron 2: sizes, caps, the attention window, dropout while speaking."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -108,3 +109,21 @@ def test_outputs_are_of_full_precision_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         output = model(torch.ones(1, 3, dtype=torch.long), lengths[0], torch.randn(1, 4, 5), lengths[1])
     assert {x.dtype for x in output[:4]} == {torch.float32}
+
+
+def test_speaking_follows_a_fused_optimizer() -> None:
+    """It changes weights without counting; what speaking has packed must not outlive a training step."""
+    torch.manual_seed(0)
+    model = Tacotron2(Tacotron2Config(attention_rnn_dim=256, decoder_rnn_dim=256))
+    ids, mel = torch.randint(1, 100, (2, 7)), torch.randn(2, 80, 12)
+    lengths, frames = torch.tensor([7, 7]), torch.tensor([12, 12])
+    masks = [torch.ones(9, 2, 256)] * 2
+    optimizer = torch.optim.Adam(model.parameters(), 0.05, fused=True)
+    for _ in range(2):
+        output = model.train()(ids, lengths, mel, frames)
+        output.mel_after.square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        spoken = model.eval().infer(ids, prenet_masks=masks, max_frames=6).mel_before
+        fresh = copy.deepcopy(model).infer(ids, prenet_masks=masks, max_frames=6).mel_before
+        torch.testing.assert_close(spoken, fresh, rtol=1e-3, atol=1e-4)
