@@ -193,7 +193,12 @@ def read_speech(
         config: which speech.
         vocabulary: of what is read.
         units: of all data sets, where units are read.
+
+    Raises:
+        ConfigurationError: the data is to be read in units, and the training reads text.
     """
+    if config.symbols == "units" and not units:
+        raise ConfigurationError("data.symbols: this kind of training reads text; leave units out.")
     datasets = [read_dataset(folder) for folder in config.folders]
     known: list[UnitSymbols | None] = list(units) or [None] * len(datasets)
     corpora = [

@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from optophone.core.configuration import from_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.core.vocabulary import Vocabulary
 from optophone.data.captioned_pictures import build_vocabulary
+from optophone.data.prepare.region_features import prepare_region_features
 from optophone.training.captioning import CaptioningExperiment, CaptioningObjective, read_units, run_captioning
 from tiny_datasets import captioner_experiment, write_captioned_pictures, write_spoken_captions
 from tiny_textless import N_UNITS, unit_captioner_experiment, write_unit_column
@@ -88,6 +90,26 @@ def test_a_run_over_units(
         again.mkdir()
         run_captioning(from_mapping(CaptioningExperiment, mapping), again)
         assert (again / "captioner.safetensors").is_file()
+
+
+@pytest.mark.parametrize("eyes", ["frozen encoder", "region features"])
+def test_pictures_may_be_seen_beforehand(eyes: str, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    mapping = mapping_of(folders)
+    mapping["trainer"] |= {"max_steps": 1, "validate_every": 1}
+    if eyes == "frozen encoder":
+        mapping["frozen_views"] = 1
+    else:
+        (tmp_path / "features").mkdir()
+        for split, n in (("train", 12), ("dev", 4)):
+            for i in range(n):
+                np.savez(tmp_path / "features" / f"{split}{i}.npz", feat=np.ones((i % 3 + 1, 6), np.float32))
+        prepare_region_features(tmp_path / "features", tmp_path / "packed")
+        mapping["data"]["regions"], mapping["encoder"] = str(tmp_path / "packed"), {"n_features": 6}
+    run = tmp_path / "run"
+    run.mkdir()
+    run_captioning(from_mapping(CaptioningExperiment, mapping), run)
+    assert (run / "captioner.safetensors").is_file()
+    assert (tmp_path / "regions").exists() == (eyes == "frozen encoder")
 
 
 def test_a_captioner_learns_to_write_units(folders: tuple[Path, Path], tmp_path: Path) -> None:
