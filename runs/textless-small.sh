@@ -25,12 +25,12 @@ case $KIND in
     *) echo "KIND is k-means or resdavenet-vq" >&2; exit 2 ;;
 esac
 case $VOICE in
-    unit-to-mel) VOICE_CONFIG=${VOICE_CONFIG:-configs/acoustic/unit-to-mel.yaml} VOICE_STEPS=${VOICE_STEPS:-500} ;;
-    tacotron2) VOICE_CONFIG=${VOICE_CONFIG:-configs/acoustic/units.yaml} VOICE_STEPS=${VOICE_STEPS:-900} ;;
+    unit-to-mel) VOICE_CONFIG=${VOICE_CONFIG:-configs/acoustic/unit-to-mel.yaml} VOICE_STEPS=${VOICE_STEPS:-900} ;;
+    tacotron2) VOICE_CONFIG=${VOICE_CONFIG:-configs/acoustic/units.yaml} VOICE_STEPS=${VOICE_STEPS:-1200} ;;
     *) echo "VOICE is unit-to-mel or tacotron2" >&2; exit 2 ;;
 esac
 CAPTIONER_CONFIG=${CAPTIONER_CONFIG:-configs/captioner/flickr8k-units-show-attend-tell.yaml}
-CAPTIONER_STEPS=${CAPTIONER_STEPS:-500}
+CAPTIONER_STEPS=${CAPTIONER_STEPS:-700}
 
 # Speech about the pictures. No later step reads its text.
 [ -e "$SPEECH/dataset.json" ] || optophone prepare spoken-captions "$PICTURES" "$SPEECH" --share "$SHARE"
@@ -46,9 +46,11 @@ optophone units "$SPEECH" -m "$WORK/units" -o "$WORK/column" -q
 optophone train "$CAPTIONER_CONFIG" --out "$WORK/captioner-run" --data.folder "$PICTURES" --data.units "$WORK/column" \
     --trainer.max_steps "$CAPTIONER_STEPS" &
 CAPTIONER=$!
+trap 'kill "$CAPTIONER" 2>/dev/null || true' EXIT
 optophone train "$VOICE_CONFIG" --out "$WORK/$VOICE-run" --data.folder "$SPEECH" --data.units "$WORK/column" \
     --trainer.max_steps "$VOICE_STEPS"
-wait $CAPTIONER
+wait "$CAPTIONER"
+trap - EXIT
 
 optophone export "$WORK/captioner-run" -o "$WORK/captioner" --precision fp32
 optophone export "$WORK/$VOICE-run" -o "$WORK/$VOICE" --precision fp32
