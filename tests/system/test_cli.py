@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import wave
 from pathlib import Path
 
@@ -401,21 +400,17 @@ def test_a_damaged_bundle_is_named(here: Path, capfd: pytest.CaptureFixture) -> 
 # The command itself
 
 
-def test_help_is_fast_and_needs_no_numpy() -> None:
+def test_help_needs_nothing_heavy() -> None:
+    """Which is what keeps it fast; how fast, `benchmarks/main_job.py` says."""
     check = (
         "import sys; from optophone.cli.main import run; status = run(['--help']); "
         "heavy = {'numpy', 'onnxruntime', 'PIL', 'soundfile', 'torch'} & set(sys.modules); "
         "sys.exit(status or (3 if heavy else 0))"
     )
-    seconds = []
-    for _ in range(5):
-        began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", check], capture_output=True, check=False)
-        seconds.append(time.perf_counter() - began)
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
     for command in COMMANDS:
         assert f"\n  {command} " in done.stdout.decode()
-    assert min(seconds) < 0.2
 
 
 @pytest.mark.parametrize("command", ["speak", "caption", "say", "models"])
