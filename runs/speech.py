@@ -86,6 +86,8 @@ def voices_table() -> list[str]:
         "unseen: word errors",
     )
     headings += ("pieces", "second tries", "stop failures", "skips", "repeats")
+    if not any(map(load, VOICES)):
+        return []
     lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
     for name, label in VOICES.items():
         result = load(name)
@@ -114,7 +116,8 @@ def curves_table() -> list[str]:
 
 def main() -> None:
     """Put the tables between the marks of the page."""
-    tables = "\n\n".join("\n".join(table) for table in (copies_table(), voices_table(), curves_table()))
+    chosen = (copies_table(), voices_table(), curves_table())
+    tables = "\n\n".join("\n".join(table) for table in chosen if table)
     before, rest = PAGE.read_text(encoding="utf-8").split(MARKS[0])
     after = rest.split(MARKS[1])[1]
     PAGE.write_text(f"{before}{MARKS[0]}\n{tables}\n{MARKS[1]}{after}", encoding="utf-8")
