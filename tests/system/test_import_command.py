@@ -386,4 +386,4 @@ def test_mistakes_are_one_line_and_nothing_is_written(
 
 def test_a_reference_that_is_none(here: Path, capfd: pytest.CaptureFixture) -> None:
     assert run(["import", "vgg", "x.pth", "-o", "out"]) == 2
-    assert "'xlan', 'sat', 'tacotron2', 'waveglow', 'resnet', 'resdavenet-vq'" in capfd.readouterr().err
+    assert "'xlan', 'sat', 'tacotron2', 'waveglow', 'resdavenet-vq', 'resnet'" in capfd.readouterr().err
