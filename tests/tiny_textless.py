@@ -71,11 +71,11 @@ def unit_acoustic_experiment(speech: Path, units: Path) -> dict[str, Any]:
 def unit_to_mel_experiment(speech: Path, units: Path) -> dict[str, Any]:
     """A configuration of kind "unit-to-mel": three steps, one a segment."""
     mapping = unit_acoustic_experiment(speech, units)
-    layers = {"n_unit_layers": 1, "n_duration_layers": 1, "n_frame_layers": 1}
-    del mapping["loss"]
+    layers = {"n_symbol_layers": 1, "n_duration_layers": 1, "n_frame_layers": 1}
     return {
         **mapping,
         "kind": "unit-to-mel",
         "name": "tiny-unit-to-mel",
-        "model": {"dim": 8, "hidden_dim": 12, **layers},
+        "model": {"prosody": False, "dim": 8, "hidden_dim": 12, **layers},
+        "loss": {"distance": "mse+l1"},
     }

@@ -19,13 +19,11 @@ from optophone.data.captioned_pictures import CaptionedPictures, encode_captions
 from optophone.data.captioned_regions import RegionBatch
 from optophone.data.heard_speech import HeardBatch
 from optophone.data.speaker_segments import SpeakerSegmentBatch
-from optophone.data.speech import SpeechBatch, build_speech_vocabulary
+from optophone.data.speech import SpeechBatch, build_speech_vocabulary, collate
 from optophone.data.spoken_pictures import SpokenPictureBatch
 from optophone.data.steps import StepItems
-from optophone.data.timed_units import collate_timed
-from optophone.data.unit_speech import UnitPiece
 from optophone.data.voice_segments import SegmentBatch
-from optophone.models.acoustic.parallel import Prosody, frames_of
+from optophone.models.acoustic.parallel import Prosody
 from optophone.models.detectors.photograph_classifier import PhotographClassifier
 from optophone.models.encoders.residual_grid import PictureClassifier, ResidualGrid
 from optophone.training import (
@@ -34,12 +32,11 @@ from optophone.training import (
     recognizing,
     synthesis,
     unit_learning,
-    unit_to_mel_training,
     vocoding,
     vocos_training,
     wavenet_units,
 )
-from optophone.training.aligned_speech import AlignedBatch
+from optophone.training.aligned_speech import align
 from optophone.training.captioning import CaptioningExperiment, CaptioningObjective
 from optophone.training.classification import ClassificationExperiment, ClassificationObjective, LabelledPictures
 from optophone.training.k_means_learning import KMeansLearningExperiment
@@ -56,7 +53,6 @@ from optophone.training.run import build_experiment, read_configuration
 from optophone.training.self_critical import SelfCriticalReward
 from optophone.training.synthesis import SynthesisExperiment, SynthesisObjective
 from optophone.training.unit_learning import UnitLearningExperiment, UnitLearningObjective
-from optophone.training.unit_to_mel_training import UnitToMelExperiment, UnitToMelObjective
 from optophone.training.vocoding import VocoderExperiment, VocoderObjective
 from optophone.training.vocos_training import VocosExperiment, VocosObjective
 from optophone.training.wavenet_units import WaveNetUnitsExperiment, WaveNetUnitsObjective
@@ -129,35 +125,15 @@ def step_acoustic(experiment: SynthesisExperiment) -> Built:
 
 
 def step_parallel(experiment: ParallelExperiment) -> Built:
-    vocabulary = build_speech_vocabulary()
-    model = parallel_synthesis.build_model(experiment, vocabulary, 2)
-    durations = [np.full(6, 3), np.full(5, 2)]
-    frames = frames_of(durations)
-    speech = SpeechBatch(
-        torch.tensor([vocabulary.encode("a dog."), [*vocabulary.encode("dogs."), vocabulary.pad]]),
-        torch.tensor([6, 5]),
-        torch.randn(2, experiment.data.mel.n_mels, 18),
-        torch.tensor([18, 10]),
-        torch.tensor([0, 1]),
-    )
-    ids_mask = torch.arange(6)[None] < speech.id_lengths[:, None]
-    padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in durations], batch_first=True)
-    batch = AlignedBatch(speech, ids_mask, padded, frames, Prosody(torch.rand(2, 18), torch.ones(2, 18)))
+    over_units, n_mels = experiment.kind == "unit-to-mel", experiment.data.mel.n_mels
+    vocabulary = build_units(100) if over_units else build_speech_vocabulary()
+    texts = ("3 14 99 0 1 2", "5 6 7 8 9") if over_units else ("a dog.", "dogs.")
+    ids, mels = [torch.tensor(vocabulary.encode(text)) for text in texts], [torch.randn(n_mels, n) for n in (18, 10)]
+    speech = collate(ids, mels, None if over_units else [0, 1])
+    prosody = None if over_units else Prosody(torch.rand(2, 18), torch.ones(2, 18))
+    model = parallel_synthesis.build_model(experiment, vocabulary, 0 if over_units else 2)
     objective = ParallelObjective(experiment.loss, experiment.data.mel, vocabulary)
-    return model, objective.training_loss(model, batch, 0)[0]
-
-
-def step_unit_to_mel(experiment: UnitToMelExperiment) -> Built:
-    n_mels, vocabulary = experiment.data.mel.n_mels, build_units(100)
-    mels = [np.random.default_rng(n).normal(size=(n_mels, n)).astype(np.float16) for n in (9, 4)]
-    batch = collate_timed(
-        [
-            UnitPiece(np.array([3, 14, 102]), np.array([2, 3, 4]), mels[0]),
-            UnitPiece(np.array([5]), np.array([4]), mels[1]),
-        ]
-    )
-    model = unit_to_mel_training.build_model(experiment, vocabulary)
-    objective = UnitToMelObjective(experiment.loss, experiment.data.mel, vocabulary)
+    batch = align(speech, [np.full(6, 3), np.full(5, 2)], prosody)
     return model, objective.training_loss(model, batch, 0)[0]
 
 
@@ -216,7 +192,7 @@ STEPS: dict[str, Callable[[Any], Built]] = {
     "captioner": step_captioner,
     "acoustic": step_acoustic,
     "parallel-acoustic": step_parallel,
-    "unit-to-mel": step_unit_to_mel,
+    "unit-to-mel": step_parallel,
     "vocoder": step_vocoder,
     "vocos": step_vocos,
     "photograph": step_photograph,
@@ -277,7 +253,7 @@ def test_its_schedule_ends_within_the_run(path: Path) -> None:
 
 def test_its_mel_is_the_one_that_bundles_share(path: Path) -> None:
     experiment, _ = build_experiment(read_configuration(path), path.name)
-    with_mel = SynthesisExperiment | UnitToMelExperiment | VocoderExperiment | VocosExperiment | RecognizingExperiment
+    with_mel = SynthesisExperiment | ParallelExperiment | VocoderExperiment | VocosExperiment | RecognizingExperiment
     if isinstance(experiment, with_mel):
         assert experiment.data.mel == MelSpec()
 

@@ -23,19 +23,17 @@ from optophone.export.acoustic import TrainedAcoustic, export_acoustic
 from optophone.export.captioner import TrainedCaptioner, export_captioner
 from optophone.export.parallel import TrainedParallel, export_parallel
 from optophone.export.training_facts import Precision, TrainingFacts
-from optophone.export.unit_to_mel import TrainedUnitToMel, export_unit_to_mel
 from optophone.export.units import check_unit_precision
 from optophone.export.vocoder import TrainedVocoder, export_vocoder
 from optophone.export.vocos import TrainedVocos, export_vocos
 from optophone.models.acoustic.parallel import ParallelAcoustic
 from optophone.models.acoustic.tacotron2 import Tacotron2
-from optophone.models.acoustic.unit_to_mel import UnitToMel
 from optophone.models.captioners.build import build_captioner
 from optophone.models.vocoders.vocos import Vocos
 from optophone.models.vocoders.waveglow import WaveGlow
 from optophone.training.captioning import read_regions, read_units
 from optophone.training.run import build_experiment, read_configuration
-from optophone.training.synthesis import read_speakers
+from optophone.training.synthesis import WEIGHTS, read_speakers
 from optophone.training.synthesis import read_units as read_speech_units
 from optophone.training.weights import load_weights
 
@@ -77,12 +75,8 @@ def export_run(
     precision = precision or "int8"
     if experiment.kind == "captioner":
         measured = _export_captioner(experiment, run, folder, precision)
-    elif experiment.kind == "acoustic":
+    elif experiment.kind in ("acoustic", "parallel-acoustic", "unit-to-mel"):
         measured = _export_acoustic(experiment, run, folder, precision, speaker)
-    elif experiment.kind == "parallel-acoustic":
-        measured = _export_parallel(experiment, run, folder, precision, speaker)
-    elif experiment.kind == "unit-to-mel":
-        measured = _export_unit_to_mel(experiment, run, folder, precision)
     elif experiment.kind == "vocoder":
         measured = _export_vocoder(experiment, run, folder, precision)
     elif experiment.kind == "vocos":
@@ -122,45 +116,19 @@ def _export_acoustic(
     speakers = read_speakers(run) if experiment.data.speakers else ()
     if speaker is not None and not speakers:
         raise ConfigurationError(f"{run}: tells no speakers apart; leave --speaker out.")
-    sizes = replace(experiment.model, n_symbols=len(vocabulary), n_mels=mel.n_mels, n_speakers=len(speakers))
-    model = Tacotron2(sizes)
-    load_weights(model, run / "acoustic.safetensors")
+    sizes = replace(experiment.model, n_symbols=len(vocabulary), n_speakers=len(speakers))
     dataset, units = read_dataset(experiment.data.folder), read_speech_units(experiment.data)
     examples = [np.array(vocabulary.encode(text), np.int64) for text in _example_texts(dataset, units)]
     origin = units[0].origin if units else None
-    trained = TrainedAcoustic(model, vocabulary, mel, _facts(experiment, dataset), speakers, origin)
-    if speaker is not None:
-        trained = trained.of_speaker(speaker)
-    return export_acoustic(trained, folder, precision, examples)
-
-
-def _export_parallel(
-    experiment: Any, run: Path, folder: Path, precision: Precision, speaker: str | None
-) -> dict[str, Any]:
-    vocabulary = Vocabulary.load(run / "vocabulary.json")
-    mel = experiment.data.mel
-    speakers = read_speakers(run) if experiment.data.speakers else ()
-    if speaker is not None and not speakers:
-        raise ConfigurationError(f"{run}: tells no speakers apart; leave --speaker out.")
-    model = ParallelAcoustic(replace(experiment.model, n_symbols=len(vocabulary), n_speakers=len(speakers)), mel)
-    load_weights(model, run / "acoustic.safetensors")
-    dataset = read_dataset(experiment.data.folder)
-    examples = [np.array(vocabulary.encode(text), np.int64) for text in _example_texts(dataset, ())]
-    trained = TrainedParallel(model, vocabulary, mel, _facts(experiment, dataset), speakers)
-    if speaker is not None:
-        trained = trained.of_speaker(speaker)
-    return export_parallel(trained, folder, precision, examples)
-
-
-def _export_unit_to_mel(experiment: Any, run: Path, folder: Path, precision: Precision) -> dict[str, Any]:
-    vocabulary = Vocabulary.load(run / "vocabulary.json")
-    model = UnitToMel(experiment.sizes(vocabulary))
-    load_weights(model, run / "acoustic.safetensors")
-    dataset, (units,) = read_dataset(experiment.data.folder), read_speech_units(experiment.data)
-    examples = [np.array(vocabulary.encode(text), np.int64) for text in _example_texts(dataset, [units])]
-    facts = _facts(experiment, dataset)
-    trained = TrainedUnitToMel(model, vocabulary, experiment.data.mel, facts, units.origin)
-    return export_unit_to_mel(trained, folder, precision, examples)
+    if experiment.kind == "acoustic":
+        model = Tacotron2(replace(sizes, n_mels=mel.n_mels))
+        load_weights(model, run / WEIGHTS)
+        trained = TrainedAcoustic(model, vocabulary, mel, _facts(experiment, dataset), speakers, origin)
+        return export_acoustic(trained if speaker is None else trained.of_speaker(speaker), folder, precision, examples)
+    parallel = ParallelAcoustic(sizes, mel)
+    load_weights(parallel, run / WEIGHTS)
+    found = TrainedParallel(parallel, vocabulary, mel, _facts(experiment, dataset), speakers, origin)
+    return export_parallel(found if speaker is None else found.of_speaker(speaker), folder, precision, examples)
 
 
 def _example_texts(dataset: Dataset, units: Sequence[UnitSymbols]) -> list[str]:

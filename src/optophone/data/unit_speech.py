@@ -67,17 +67,17 @@ class UnitUtterances(TorchDataset):
         """The batch of one step; where its pieces are cut comes from the step."""
         if self.curriculum is None:
             return self.batch(items.indices)
-        return self._collate(items.indices, self.pieces(items))
+        return self.collate(items.indices, self.pieces(items))
 
     def batch(self, indices: Sequence[int]) -> SpeechBatch:
         """Rows `indices` from beginning to end, collated."""
         if self.frames is not None:
-            return self._collate(indices, [self.piece(index) for index in indices])
+            return self.collate(indices, [self.piece(index) for index in indices])
         encode = self.units.vocabulary.encode
         ids = [np.array(encode(self.texts[self.rows[index]["id"]]), np.int64) for index in indices]
         unknown = np.empty(0, np.int64)
         mels = (self.speech.mel(index) for index in indices)
-        return self._collate(indices, [UnitPiece(one, unknown, mel) for one, mel in zip(ids, mels, strict=True)])
+        return self.collate(indices, [UnitPiece(one, unknown, mel) for one, mel in zip(ids, mels, strict=True)])
 
     def wave(self, index: int) -> np.ndarray:
         """The sound (N,) of row `index`, at the mels' sample rate."""
@@ -129,7 +129,8 @@ class UnitUtterances(TorchDataset):
         assert self.frames is not None
         return self.frames[self.rows[index]["id"]]
 
-    def _collate(self, indices: Sequence[int], pieces: Sequence[UnitPiece]) -> SpeechBatch:
+    def collate(self, indices: Sequence[int], pieces: Sequence[UnitPiece]) -> SpeechBatch:
+        """A batch of `pieces` of rows `indices`."""
         speakers = self.speech.speakers
         return collate(
             [torch.from_numpy(piece.ids) for piece in pieces],

@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from optophone.core.bundle import Bundle, BundleWriter, open_bundle
+from optophone.core.configuration import to_mapping
 from optophone.core.mel import MelSpec
 from optophone.core.speakers import speaker_number
+from optophone.core.unit_origin import SECTION, UnitOrigin
 from optophone.core.vocabulary import Vocabulary
 from optophone.export.differences import largest_difference, worse
 from optophone.export.onnx_graph import export_graph
 from optophone.export.quantize import quantize_embeddings, quantize_products, store_in_half
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
-from optophone.models.acoustic.parallel import ParallelAcoustic, Prosody, frames_of
+from optophone.models.acoustic.parallel import ParallelAcoustic, frames_of
 from optophone.runtime.onnx_parallel import FRAMES_GRAPH, SYMBOLS_GRAPH, OnnxParallel
 
 LARGEST_DIFFERENCE = 1e-4  # of fp32 graphs, relative to the largest value where that is above 1
@@ -44,6 +46,7 @@ class TrainedParallel:
         mel: layout of its frames.
         facts: where it comes from.
         speakers: names of its voices by number; none where it does not tell voices apart.
+        units: whose units it reads, or None.
     """
 
     model: ParallelAcoustic
@@ -51,6 +54,7 @@ class TrainedParallel:
     mel: MelSpec
     facts: TrainingFacts
     speakers: tuple[str, ...] = ()
+    units: UnitOrigin | None = None
 
     def __post_init__(self) -> None:
         """A name for every voice."""
@@ -93,9 +97,7 @@ class FramesGraph(nn.Module):
 
     def forward(self, encoded: Tensor, places: Tensor) -> Tensor:
         """(1, T, D), (1, T, 3) → (1, M, T)."""
-        laid_out = encoded + self.model.place(places)
-        pitch, voiced_logits = self.model.find_prosody(laid_out, None)
-        return self.model.draw(laid_out, Prosody(pitch, (voiced_logits > 0).float()), None)
+        return self.model.speak(encoded + self.model.place(places))
 
 
 def export_parallel(
@@ -155,12 +157,14 @@ def difference_from_torch(model: ParallelAcoustic, acoustic: OnnxParallel, ids: 
     worst = largest_difference(acoustic.encode(ids), [encoded[0], log_durations[0]])
     _, durations = acoustic.lay_out(ids)
     laid_out = model.lay_out(encoded, frames_of([durations]))
-    pitch, voiced_logits = model.find_prosody(laid_out, None)
-    mel = model.draw(laid_out, Prosody(pitch, (voiced_logits > 0).float()), None)[0]
-    reach = model.config.n_frame_layers * (model.config.frame_kernel_size // 2)
-    edge = nn.functional.max_pool1d((voiced_logits.abs() < 1e-3).float()[None], 2 * reach + 1, 1, reach)[0, 0] > 0
-    own = acoustic.mel(ids).mel[:, ~edge.numpy()]
-    return worse(worst, largest_difference([own], [mel[:, ~edge]])) if own.size else worst
+    own, mel = acoustic.mel(ids).mel, model.speak(laid_out)[0]
+    found = model.find_prosody(laid_out, None)
+    if found is not None:
+        reach = model.config.n_frame_layers * (model.config.frame_kernel_size // 2)
+        near = (found.voiced_logits.abs() < 1e-3).float()[None]
+        edge = nn.functional.max_pool1d(near, 2 * reach + 1, 1, reach)[0, 0] > 0
+        own, mel = own[:, ~edge.numpy()], mel[:, ~edge]
+    return worse(worst, largest_difference([own], [mel])) if own.size else worst
 
 
 def compare(reference: OnnxParallel, other: OnnxParallel, examples: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -192,6 +196,7 @@ def _writer(trained: TrainedParallel, folder: Path) -> BundleWriter:
         name=trained.facts.name,
         configuration={
             **({"speakers": list(trained.speakers)} if trained.speakers else {}),
+            **({SECTION: to_mapping(trained.units)} if trained.units is not None else {}),
             trained.facts.section: trained.facts.to_mapping(),
         },
         vocabulary=trained.vocabulary,

@@ -1,6 +1,6 @@
-"""Training of acoustic models that speak all frames at once: symbols → durations, pitch, mel."""
+"""Training of acoustic models that speak all frames at once: symbols → durations, perhaps pitch, mel."""
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,29 +11,32 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from optophone.core.errors import ConfigurationError
 from optophone.core.griffin_lim import GriffinLim
 from optophone.core.mel import MelSpec
 from optophone.core.vocabulary import Vocabulary
-from optophone.data.manifest import write_atomically
-from optophone.data.speech import JoinedUtterances, SpeechConfig, build_speech_vocabulary
+from optophone.data.speech import JoinedUtterances, SpeechConfig
+from optophone.data.unit_speech import UnitUtterances
 from optophone.models.acoustic.parallel import ParallelAcoustic, ParallelConfig, ParallelOutput
-from optophone.training.aligned_speech import AlignedBatch, AlignedUtterances, Aligner
+from optophone.training.aligned_speech import AlignedBatch, AlignedUtterances, Aligner, TimedUnits
 from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
 from optophone.training.optimization import OptimizerConfig
-from optophone.training.synthesis import SPEAKERS, WEIGHTS, picture_of, read_speech, training_plan
+from optophone.training.synthesis import WEIGHTS, Speech, dev_batches, picture_of, read_speech, training_plan
 from optophone.training.weights import load_weights, save_weights
 
 
 @dataclass(frozen=True)
 class ParallelLossConfig:
-    """Weights of what is added to the mean absolute difference of mels.
+    """The difference of mels, and weights of what is added to it.
 
     Args:
+        distance: mean difference of mels: absolute ("l1"), squared ("mse"), or the sum of both.
         durations: of the squared difference of ln(1 + frames).
-        pitch: of the absolute difference of scaled pitches, where voiced.
-        voicing: of the cross-entropy of voiced or not.
+        pitch: of the absolute difference of scaled pitches, where voiced; for models with prosody.
+        voicing: of the cross-entropy of voiced or not; for models with prosody.
     """
 
+    distance: Literal["l1", "mse", "mse+l1"] = "l1"
     durations: float = 0.1
     pitch: float = 1.0
     voicing: float = 0.1
@@ -41,27 +44,43 @@ class ParallelLossConfig:
 
 @dataclass(frozen=True)
 class ParallelExperiment:
-    """A whole configuration of kind "parallel-acoustic".
+    """A whole configuration of kind "parallel-acoustic", over text, or "unit-to-mel", over units.
 
     Args:
-        aligner_from: folder of the run of a Tacotron 2 over the same data, which tells how long symbols last.
-        model: its `n_symbols` and `n_speakers` are filled in.
+        data: units are of one data set of one voice, and their column has lengths.
+        aligner_from: folder of the run of a Tacotron 2 over the same data, which tells how long symbols last; not for
+            units, whose lengths are known.
+        model: its `n_symbols` and `n_speakers` are filled in; over units it has no prosody.
         weights: safetensors of such a model to start from.
     """
 
-    kind: Literal["parallel-acoustic"]
+    kind: Literal["parallel-acoustic", "unit-to-mel"]
     name: str
-    aligner_from: str
     data: SpeechConfig
+    aligner_from: str | None = None
     model: ParallelConfig = field(default_factory=ParallelConfig)
     weights: str | None = None
     loss: ParallelLossConfig = field(default_factory=ParallelLossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
+    def __post_init__(self) -> None:
+        """Refuse what does not go with the symbols that the kind reads."""
+        over_units = self.kind == "unit-to-mel"
+        if over_units != (self.data.symbols == "units"):
+            wants = "reads units; give units and their column" if over_units else "reads text; leave units out"
+            raise ConfigurationError(f"data.symbols: a {self.kind} model {wants}.")
+        if over_units == (self.aligner_from is not None):
+            wants = "units have lengths; leave it out" if over_units else "give a run that aligns text and speech"
+            raise ConfigurationError(f"aligner_from: {wants}.")
+        if over_units and (self.data.also or self.data.speakers):
+            raise ConfigurationError("data: a unit-to-mel model learns one voice; leave out also and speakers.")
+        if over_units and self.model.prosody:
+            raise ConfigurationError("model.prosody: columns of units hold no pitch; give false.")
+
 
 class ParallelObjective:
-    """Losses of a parallel acoustic model; how well it speaks by itself."""
+    """Losses of a parallel acoustic model; how long it would have spoken by itself."""
 
     def __init__(self, loss: ParallelLossConfig, spec: MelSpec, vocabulary: Vocabulary) -> None:
         self.loss, self.spec, self.vocabulary = loss, spec, vocabulary
@@ -70,16 +89,16 @@ class ParallelObjective:
 
     def training_loss(self, model: Any, batch: AlignedBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and its terms before the weights."""
-        output = model(batch.speech.ids, batch.ids_mask, batch.frames, batch.prosody, batch.speech.speakers)
-        terms = losses_of(output, batch)
+        terms = losses_of(_speak(model, batch), batch)
         config = self.loss
-        loss = terms["mel"] + config.durations * terms["durations"] + config.pitch * terms["pitch"]
-        loss = loss + config.voicing * terms["voicing"]
+        weights = {"durations": config.durations, "pitch": config.pitch, "voicing": config.voicing}
+        weights |= {"mel": float("l1" in config.distance), "mel_squared": float("mse" in config.distance)}
+        loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         return loss, {**terms, "loss": loss}
 
     def validate(self, model: Any, batch: AlignedBatch) -> None:
         """The losses with true durations and pitch, and how long the model itself would have spoken."""
-        output = model(batch.speech.ids, batch.ids_mask, batch.frames, batch.prosody, batch.speech.speakers)
+        output = _speak(model, batch)
         spoken = (output.log_durations.expm1().clamp(min=0) * batch.ids_mask).sum(1)
         ratio = spoken / batch.speech.mel_lengths
         measures = {name: float(value) for name, value in losses_of(output, batch).items()}
@@ -106,20 +125,28 @@ class ParallelObjective:
             writer.add_audio("dev/voice", wave[None], step, sample_rate=self.spec.sample_rate)
 
 
+def _speak(model: Any, batch: AlignedBatch) -> ParallelOutput:
+    return model(batch.speech.ids, batch.ids_mask, batch.frames, batch.prosody, batch.speech.speakers)
+
+
 def losses_of(output: ParallelOutput, batch: AlignedBatch) -> dict[str, Tensor]:
     """Means over valid frames (of mels and voicing), voiced frames (of pitch) and valid symbols (of durations)."""
-    mask, voiced = batch.frames.mask, batch.prosody.voiced
+    mask = batch.frames.mask
     n_frames, n_mels = mask.sum(), output.mel.shape[1]
-    mel = ((output.mel - batch.speech.mel).abs() * mask[:, None]).sum() / (n_frames * n_mels)
-    pitch = ((output.pitch - batch.prosody.pitch).abs() * voiced).sum() / voiced.sum().clamp(min=1)
-    voicing = functional.binary_cross_entropy_with_logits(output.voiced_logits, voiced, reduction="none")
+    off = (output.mel - batch.speech.mel) * mask[:, None]
     lasting = (output.log_durations - batch.durations.float().log1p()).square()
-    return {
-        "mel": mel,
-        "pitch": pitch,
-        "voicing": (voicing * mask).sum() / n_frames,
+    terms = {
+        "mel": off.abs().sum() / (n_frames * n_mels),
+        "mel_squared": off.square().sum() / (n_frames * n_mels),
         "durations": (lasting * batch.ids_mask).sum() / batch.ids_mask.sum(),
     }
+    if output.prosody is None:
+        return terms
+    assert batch.prosody is not None
+    voiced = batch.prosody.voiced
+    pitch = ((output.prosody.pitch - batch.prosody.pitch).abs() * voiced).sum() / voiced.sum().clamp(min=1)
+    voicing = functional.binary_cross_entropy_with_logits(output.prosody.voiced_logits, voiced, reduction="none")
+    return {**terms, "pitch": pitch, "voicing": (voicing * mask).sum() / n_frames}
 
 
 def build_model(experiment: ParallelExperiment, vocabulary: Vocabulary, n_speakers: int = 0) -> ParallelAcoustic:
@@ -132,23 +159,27 @@ def build_model(experiment: ParallelExperiment, vocabulary: Vocabulary, n_speake
     return model
 
 
+def aligned(experiment: ParallelExperiment, speech: Speech) -> Sequence[AlignedUtterances] | Sequence[TimedUnits]:
+    """What is learned and what is validated on, with how long every symbol lasts."""
+    if experiment.aligner_from is None:
+        parts = (*speech.train.parts, speech.dev)
+        return [TimedUnits(part) for part in parts if isinstance(part, UnitUtterances)]
+    aligner = Aligner(experiment.aligner_from, speech.vocabulary, speech.speakers)
+    joined = (speech.train, JoinedUtterances([speech.dev]))
+    return [AlignedUtterances(part, aligner, experiment.data.mel) for part in joined]
+
+
 def run_parallel_synthesis(experiment: ParallelExperiment, folder: Path) -> None:
     """Train the model; writes what `run_synthesis` does into `folder`."""
     config = experiment.data
-    vocabulary = build_speech_vocabulary()
-    train, dev, speakers = read_speech(config, vocabulary)
-    vocabulary.save(folder / "vocabulary.json")
-    if speakers:
-        write_atomically(folder / SPEAKERS, (json.dumps(speakers, ensure_ascii=False, indent=2) + "\n").encode())
+    speech = read_speech(config)
+    speech.describe(folder)
     torch.set_num_threads(experiment.trainer.threads)
-    aligner = Aligner(experiment.aligner_from, vocabulary, speakers)
-    aligned, aligned_dev = (AlignedUtterances(part, aligner, config.mel) for part in (train, JoinedUtterances([dev])))
-    plan = training_plan(train, config, experiment.trainer.seed)
-    objective = ParallelObjective(experiment.loss, config.mel, vocabulary)
-    model = build_model(experiment, vocabulary, len(speakers))
+    train, dev = aligned(experiment, speech)
+    plan = training_plan(speech.train, config, experiment.trainer.seed)
+    objective = ParallelObjective(experiment.loss, config.mel, speech.vocabulary)
+    model = build_model(experiment, speech.vocabulary, len(speech.speakers))
     training = Training(model, objective, experiment.optimizer, experiment.trainer)
-    n = min(config.dev_limit or len(dev), len(dev))
-    batches = [aligned_dev.batch(range(first, min(first + 16, n))) for first in range(0, n, 16)]
-    loader: DataLoader = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
-    fit(training, training_loader(aligned, plan, experiment.trainer), loader, folder, experiment.trainer)
+    loader: DataLoader = DataLoader(dev_batches(dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]
+    fit(training, training_loader(train, plan, experiment.trainer), loader, folder, experiment.trainer)
     save_weights(training.best_model, folder / WEIGHTS)

@@ -62,14 +62,10 @@ def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
         from optophone.training.synthesis import SynthesisExperiment, run_synthesis
 
         return from_mapping(SynthesisExperiment, mapping, where), run_synthesis
-    if kind == "parallel-acoustic":
+    if kind in ("parallel-acoustic", "unit-to-mel"):
         from optophone.training.parallel_synthesis import ParallelExperiment, run_parallel_synthesis
 
         return from_mapping(ParallelExperiment, mapping, where), run_parallel_synthesis
-    if kind == "unit-to-mel":
-        from optophone.training.unit_to_mel_training import UnitToMelExperiment, run_unit_to_mel_training
-
-        return from_mapping(UnitToMelExperiment, mapping, where), run_unit_to_mel_training
     if kind == "photograph":
         from optophone.training.photograph import PhotographExperiment, run_photograph
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ from optophone.training.weights import put_weights, read_weights, save_weights
 
 WEIGHTS = "acoustic.safetensors"
 SPEAKERS = "speakers.json"
+Batch = TypeVar("Batch", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,19 @@ def picture_of(values: Tensor) -> Tensor:
     return ((values - low) / (high - low).clamp(min=1e-8)).flip(0)[None]
 
 
-def dev_batches(utterances: SpokenRows, limit: int) -> list[SpeechBatch]:
+class Rows(Protocol[Batch]):
+    """Utterances that are put into batches by their numbers."""
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """Rows `indices`, collated."""
+        ...
+
+    def __len__(self) -> int:
+        """Rows."""
+        ...
+
+
+def dev_batches(utterances: Rows[Batch], limit: int) -> list[Batch]:
     """The first `limit` development utterances (0: all), 16 at a time."""
     n = min(limit or len(utterances), len(utterances))
     return [utterances.batch(range(first, min(first + 16, n))) for first in range(0, n, 16)]
@@ -184,21 +197,31 @@ def read_units(config: SpeechConfig) -> list[UnitSymbols]:
     return units
 
 
-def read_speech(
-    config: SpeechConfig, vocabulary: Vocabulary, units: Sequence[UnitSymbols] = ()
-) -> tuple[JoinedUtterances, SpokenRows, Sequence[str]]:
-    """What is learned, what is validated on, and the voices by number (none where they are not told apart).
+class Speech(NamedTuple):
+    """Fields: vocabulary of what is read; train, what is learned; dev, what is validated on; speakers, the voices by
+    number (none where they are not told apart)."""
 
-    Args:
-        config: which speech.
-        vocabulary: of what is read.
-        units: of all data sets, where units are read.
+    vocabulary: Vocabulary
+    train: JoinedUtterances
+    dev: SpokenRows
+    speakers: Sequence[str]
+
+    def describe(self, folder: Path) -> None:
+        """Write `vocabulary.json` and, where voices are told apart, `speakers.json` into `folder`."""
+        self.vocabulary.save(folder / "vocabulary.json")
+        if self.speakers:
+            names = json.dumps(self.speakers, ensure_ascii=False, indent=2)
+            write_atomically(folder / SPEAKERS, (names + "\n").encode())
+
+
+def read_speech(config: SpeechConfig) -> Speech:
+    """The speech that a run learns from.
 
     Raises:
-        ConfigurationError: the data is to be read in units, and the training reads text.
+        ConfigurationError: data sets in different units.
     """
-    if config.symbols == "units" and not units:
-        raise ConfigurationError("data.symbols: this kind of training reads text; leave units out.")
+    units = read_units(config)
+    vocabulary = units[0].vocabulary if units else build_speech_vocabulary()
     datasets = [read_dataset(folder) for folder in config.folders]
     known: list[UnitSymbols | None] = list(units) or [None] * len(datasets)
     corpora = [
@@ -212,7 +235,7 @@ def read_speech(
 
     train = [utterances(dataset, rows, "train", column) for (dataset, rows), column in zip(corpora, known, strict=True)]
     dev = utterances(datasets[0], _rows(datasets[0], "dev", config, known[0]), "dev", known[0])
-    return JoinedUtterances(train), dev, speakers
+    return Speech(vocabulary, JoinedUtterances(train), dev, speakers)
 
 
 def _rows(dataset: Dataset, split: str, config: SpeechConfig, units: UnitSymbols | None) -> list[Row]:
@@ -227,16 +250,12 @@ def run_synthesis(experiment: SynthesisExperiment, folder: Path) -> None:
     number) into `folder`.
     """
     config = experiment.data
-    units = read_units(config)
-    vocabulary = units[0].vocabulary if units else build_speech_vocabulary()
-    train, dev, speakers = read_speech(config, vocabulary, units)
-    vocabulary.save(folder / "vocabulary.json")
-    if speakers:
-        write_atomically(folder / SPEAKERS, (json.dumps(speakers, ensure_ascii=False, indent=2) + "\n").encode())
-    model = build_model(experiment, vocabulary, len(speakers))
-    plan = training_plan(train, config, experiment.trainer.seed)
-    objective = SynthesisObjective(experiment.loss, config.mel, vocabulary)
+    speech = read_speech(config)
+    speech.describe(folder)
+    model = build_model(experiment, speech.vocabulary, len(speech.speakers))
+    plan = training_plan(speech.train, config, experiment.trainer.seed)
+    objective = SynthesisObjective(experiment.loss, config.mel, speech.vocabulary)
     training = Training(model, objective, experiment.optimizer, experiment.trainer)
-    loader: DataLoader = DataLoader(dev_batches(dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]
-    fit(training, training_loader(train, plan, experiment.trainer), loader, folder, experiment.trainer)
+    dev: DataLoader = DataLoader(dev_batches(speech.dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]
+    fit(training, training_loader(speech.train, plan, experiment.trainer), dev, folder, experiment.trainer)
     save_weights(training.best_model, folder / WEIGHTS)

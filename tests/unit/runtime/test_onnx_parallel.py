@@ -11,9 +11,12 @@ import torch
 
 from optophone.core.bundle import open_bundle
 from optophone.core.errors import BundleError, ConfigurationError, TextError
-from optophone.core.vocabulary import Vocabulary
+from optophone.core.protocols import AcousticModel
+from optophone.core.unit_origin import UnitOrigin, unit_origin
+from optophone.core.vocabulary import Vocabulary, build_units
+from optophone.export.card import write_card
 from optophone.export.parallel import TrainedParallel, export_parallel
-from optophone.export.training_facts import TrainingFacts
+from optophone.export.training_facts import Precision, TrainingFacts
 from optophone.runtime.load import load_acoustic, load_voice
 from optophone.runtime.onnx_parallel import OnnxParallel
 from tiny_parallel import SPEC, TINY_PARALLEL, tiny_parallel
@@ -71,6 +74,31 @@ def test_it_is_a_voice(tmp_path: Path) -> None:
     spoken = load_voice(tmp_path / "fp32").say("a bad fig.")
     assert spoken.complete
     assert spoken.wave.std() > 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_voice_over_units(precision: Precision, tmp_path: Path) -> None:
+    """It has no prosody, and says whose units it reads."""
+    origin = UnitOrigin("tiny-units", "a" * 64, None, 0.02, "collapsed")
+    sizes = replace(TINY_PARALLEL, n_symbols=43, prosody=False)
+    trained = TrainedParallel(tiny_parallel(sizes), build_units(40), SPEC, FACTS, units=origin)
+    ids = np.array(trained.vocabulary.encode("3 17 4 4 30 12"), np.int64)
+    assert export_parallel(trained, tmp_path, precision, [ids, ids[:3]])["difference_from_torch"] <= 1e-4
+    bundle = open_bundle(tmp_path / precision)
+    assert unit_origin(bundle.manifest.configuration, "") == origin
+    assert bundle.vocabulary() == trained.vocabulary, "the dictionary of units travels"
+    card = write_card(bundle.manifest)
+    assert "units of speech" in card
+    assert "tiny-units" in card
+    voice = load_voice(tmp_path / precision)
+    acoustic: AcousticModel = voice.acoustic
+    spoken, (expected, durations) = acoustic.mel(ids), trained.model.infer(torch.from_numpy(ids))
+    assert spoken.stopped
+    if precision == "fp32":
+        np.testing.assert_allclose(spoken.mel, expected.numpy(), atol=1e-4)
+        assert spoken.alignment is not None
+        np.testing.assert_array_equal(spoken.alignment.sum(0), durations)
+    assert len(voice.say("3 17 4 4 30 12").wave) > SPEC.hop_length
 
 
 def test_no_symbols(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from optophone.core.errors import ConfigurationError
 from optophone.core.vocabulary import Vocabulary
 from optophone.data.speech import build_speech_vocabulary
 from optophone.data.steps import StepItems
+from optophone.models.acoustic.parallel import FoundProsody
 from optophone.training.aligned_speech import AlignedUtterances, Aligner
 from optophone.training.parallel_synthesis import ParallelExperiment, ParallelObjective, build_model, losses_of
 from optophone.training.run import train
@@ -35,9 +36,10 @@ def experiment(folder: Path) -> ParallelExperiment:
 
 @pytest.fixture
 def aligned(experiment: ParallelExperiment) -> AlignedUtterances:
-    vocabulary = build_speech_vocabulary()
-    utterances, _, speakers = read_speech(experiment.data, vocabulary)
-    return AlignedUtterances(utterances, Aligner(experiment.aligner_from, vocabulary, speakers), experiment.data.mel)
+    assert experiment.aligner_from is not None
+    speech = read_speech(experiment.data)
+    aligner = Aligner(experiment.aligner_from, speech.vocabulary, speech.speakers)
+    return AlignedUtterances(speech.train, aligner, experiment.data.mel)
 
 
 def test_durations_add_up_to_the_frames(aligned: AlignedUtterances) -> None:
@@ -62,6 +64,7 @@ def test_durations_are_the_same_in_every_batch(aligned: AlignedUtterances, exper
 def test_the_pitch_is_that_of_the_tone(aligned: AlignedUtterances) -> None:
     """The sound of row 7 is a tone of 300 Hz."""
     prosody = aligned[StepItems(0, 0, [7])].prosody
+    assert prosody is not None
     voiced = prosody.voiced[0] > 0
     assert voiced.float().mean() > 0.5
     hz = 60 * (500 / 60) ** prosody.pitch[0, voiced]
@@ -72,15 +75,16 @@ def test_the_pitch_is_that_of_the_tone(aligned: AlignedUtterances) -> None:
 def test_losses_by_hand(aligned: AlignedUtterances, experiment: ParallelExperiment) -> None:
     batch = aligned[StepItems(0, 0, [1, 8])]
     model = build_model(experiment, build_speech_vocabulary())
+    assert batch.prosody is not None
     output = model(batch.speech.ids, batch.ids_mask, batch.frames, batch.prosody)
     perfect = output._replace(
         mel=batch.speech.mel + 0.5,
         log_durations=batch.durations.float().log1p() + 0.2,
-        pitch=batch.prosody.pitch - 0.1,
-        voiced_logits=(2 * batch.prosody.voiced - 1) * 30,
+        prosody=FoundProsody(batch.prosody.pitch - 0.1, (2 * batch.prosody.voiced - 1) * 30),
     )
+    expected = {"mel": 0.5, "mel_squared": 0.25, "durations": 0.04, "pitch": 0.1, "voicing": 0.0}
     found = {name: float(value) for name, value in losses_of(perfect, batch).items()}
-    assert found == pytest.approx({"mel": 0.5, "durations": 0.04, "pitch": 0.1, "voicing": 0.0}, abs=1e-5)
+    assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_it_learns(aligned: AlignedUtterances, experiment: ParallelExperiment) -> None:
@@ -95,7 +99,7 @@ def test_it_learns(aligned: AlignedUtterances, experiment: ParallelExperiment) -
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert terms.keys() == {"mel", "pitch", "voicing", "durations", "loss"}
+    assert terms.keys() == {"mel", "mel_squared", "pitch", "voicing", "durations", "loss"}
     assert np.mean(losses[-3:]) < 0.6 * losses[0]
     missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert missing == []

@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 
 from optophone.core.configuration import from_mapping
 from optophone.core.errors import ConfigurationError
-from optophone.core.vocabulary import Vocabulary, tacotron2_characters
-from optophone.training.synthesis import SynthesisExperiment, read_speech, read_units, run_synthesis
+from optophone.core.vocabulary import Vocabulary
+from optophone.training.synthesis import SynthesisExperiment, read_units, run_synthesis
 from tiny_datasets import write_captioned_pictures, write_spoken_captions
 from tiny_textless import N_UNITS, unit_acoustic_experiment, write_unit_column
 
@@ -44,9 +44,3 @@ def test_data_sets_in_different_units_are_refused(folder: Path) -> None:
     other = from_mapping(SynthesisExperiment, mapping_of(folder, also=[{**also, "units": str(folder / "others")}]))
     with pytest.raises(ConfigurationError, match="other-units"):
         read_units(other.data)
-
-
-def test_trainings_that_read_text_refuse_units(folder: Path) -> None:
-    experiment = from_mapping(SynthesisExperiment, mapping_of(folder))
-    with pytest.raises(ConfigurationError, match="reads text"):
-        read_speech(experiment.data, tacotron2_characters())

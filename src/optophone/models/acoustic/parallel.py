@@ -1,5 +1,6 @@
-"""All frames of an utterance at once: symbols, how long each lasts, the pitch of every frame, the mel."""
+"""All frames of an utterance at once: symbols, how long each lasts, perhaps the pitch of every frame, the mel."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ class ParallelConfig:
     Args:
         n_symbols: size of the vocabulary.
         n_speakers: voices; 0 is one.
+        prosody: whether pitch and voicing are found and drawn in; off where symbols tell all but the pitch, as units.
         dim, hidden_dim: features of a symbol or frame between and inside layers.
         n_symbol_layers, n_pitch_layers, n_frame_layers: ConvNeXt layers over symbols, over frames to find the pitch,
             and over frames to find the mel.
@@ -31,6 +33,7 @@ class ParallelConfig:
 
     n_symbols: int = 148
     n_speakers: int = 0
+    prosody: bool = True
     dim: int = 256
     hidden_dim: int = 768
     n_symbol_layers: int = 4
@@ -64,17 +67,27 @@ class Prosody(NamedTuple):
     voiced: Tensor
 
 
+class FoundProsody(NamedTuple):
+    """Prosody as a network finds it: pitch (B, T) scaled; voiced_logits (B, T)."""
+
+    pitch: Tensor
+    voiced_logits: Tensor
+
+    def decided(self) -> Prosody:
+        """Every frame voiced or not."""
+        return Prosody(self.pitch, (self.voiced_logits > 0).float())
+
+
 class ParallelOutput(NamedTuple):
     """What training compares, with the true durations and the true prosody given.
 
-    Fields: mel (B, M, T), 0 beyond each length; log_durations (B, S) of 1 + frames; pitch (B, T) scaled; voiced_logits
-    (B, T).
+    Fields: mel (B, M, T), 0 beyond each length; log_durations (B, S) of 1 + frames; prosody, or None where the model
+    finds none.
     """
 
     mel: Tensor
     log_durations: Tensor
-    pitch: Tensor
-    voiced_logits: Tensor
+    prosody: FoundProsody | None
 
 
 class ParallelAcoustic(nn.Module):
@@ -83,8 +96,13 @@ class ParallelAcoustic(nn.Module):
     Durations and pitch are found first and the rest follows from them, so that nothing that people say now one way, now
     another is left to be averaged in the mel: harmonics stay sharp. They are drawn in from a table of pulse trains.
 
+    Units of speech say all of how a thing is said but for the pitch, and how long they last is known; over them the
+    model does without prosody and is a vocoder's first half.
+
     Source: Ren et al. 2021, "FastSpeech 2", section 2, and Łańcucki 2021, "FastPitch", section 2, with the layers of
-    `ConvNeXtLayer` and pitches of frames, and with the excitation, which is ours.
+    `ConvNeXtLayer` and pitches of frames, and with the excitation, which is ours. Over units: Polyak et al. 2021,
+    "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations", section 3, with the durations of
+    Lee et al. 2022, "Direct Speech-to-Speech Translation With Discrete Units", section 3.3; to a mel, not a wave.
     """
 
     def __init__(self, config: ParallelConfig, spec: MelSpec) -> None:
@@ -98,13 +116,14 @@ class ParallelAcoustic(nn.Module):
         self.duration_layers = self._layers(config.n_duration_layers, config.symbol_kernel_size)
         self.duration = nn.Linear(dim, 1)
         self.place = nn.Linear(PLACE_FEATURES, dim)
-        self.pitch_layers = self._layers(config.n_pitch_layers, config.frame_kernel_size)
-        self.pitch = nn.Linear(dim, 2)
-        self.excitation = Excitation(spec)
-        self.shown_pitch = nn.Linear(spec.n_mels + 2, dim)
+        if config.prosody:
+            self.pitch_layers = self._layers(config.n_pitch_layers, config.frame_kernel_size)
+            self.pitch = nn.Linear(dim, 2)
+            self.excitation = Excitation(spec)
+            self.shown_pitch = nn.Linear(spec.n_mels + 2, dim)
         self.frame_layers = self._layers(config.n_frame_layers, config.frame_kernel_size)
         self.frame_norm = nn.LayerNorm(dim)
-        self.mel = nn.Linear(dim, 2 * spec.n_mels)
+        self.mel = nn.Linear(dim, (2 if config.prosody else 1) * spec.n_mels)
 
     def _layers(self, n: int, kernel_size: int) -> nn.ModuleList:
         config = self.config
@@ -113,7 +132,12 @@ class ParallelAcoustic(nn.Module):
         )
 
     def forward(
-        self, ids: Tensor, ids_mask: Tensor, frames: Frames, prosody: Prosody, speakers: Tensor | None = None
+        self,
+        ids: Tensor,
+        ids_mask: Tensor,
+        frames: Frames,
+        prosody: Prosody | None = None,
+        speakers: Tensor | None = None,
     ) -> ParallelOutput:
         """The mel of known durations and known prosody, and what the network would have made these.
 
@@ -121,14 +145,14 @@ class ParallelAcoustic(nn.Module):
             ids: (B, S) symbols, right-padded.
             ids_mask: (B, S) true at valid symbols.
             frames: places that follow from the durations.
-            prosody: true pitch.
+            prosody: the true one, for a model that draws it in.
             speakers: (B,) where there are several.
         """
         encoded, log_durations = self.encode(ids, ids_mask, speakers)
         laid_out = self.lay_out(encoded, frames)
-        pitch, voiced_logits = self.find_prosody(laid_out, frames.mask)
+        found = self.find_prosody(laid_out, frames.mask)
         mel = self.draw(laid_out, prosody, frames.mask)
-        return ParallelOutput(mel, log_durations, pitch, voiced_logits)
+        return ParallelOutput(mel, log_durations, found)
 
     def encode(self, ids: Tensor, ids_mask: Tensor | None, speakers: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Symbols with what is around them (B, S, D), and ln(1 + frames) (B, S); `ids_mask` None: all are valid."""
@@ -149,39 +173,49 @@ class ParallelAcoustic(nn.Module):
         symbols = frames.symbols[:, :, None].expand(-1, -1, encoded.shape[2])
         return encoded.gather(1, symbols) + self.place(frames.features)
 
-    def find_prosody(self, laid_out: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Scaled pitch (B, T), and the logit that a frame is voiced (B, T)."""
+    def find_prosody(self, laid_out: Tensor, mask: Tensor | None) -> FoundProsody | None:
+        """How frames should be voiced; None in a model without prosody."""
+        if not self.config.prosody:
+            return None
         x = laid_out
         for layer in self.pitch_layers:
             x = layer(x, mask)
-        pitch, voiced = self.pitch(x).float().unbind(2)
-        return pitch, voiced
+        pitch, voiced_logits = self.pitch(x).float().unbind(2)
+        return FoundProsody(pitch, voiced_logits)
 
-    def draw(self, laid_out: Tensor, prosody: Prosody, mask: Tensor | None) -> Tensor:
+    def draw(self, laid_out: Tensor, prosody: Prosody | None, mask: Tensor | None) -> Tensor:
         """The mel (B, M, T) of frames with their prosody; 0 where `mask` is false."""
-        voiced = prosody.voiced[:, :, None]
-        harmonics = self.excitation(prosody.pitch) * voiced
-        shown = torch.cat((harmonics, prosody.pitch[:, :, None] * voiced, voiced), dim=2)
-        x = laid_out + self.shown_pitch(shown)
+        x, harmonics = laid_out, None
+        if self.config.prosody:
+            assert prosody is not None, "give the prosody that the model draws in"
+            voiced = prosody.voiced[:, :, None]
+            harmonics = self.excitation(prosody.pitch) * voiced
+            shown = torch.cat((harmonics, prosody.pitch[:, :, None] * voiced, voiced), dim=2)
+            x = laid_out + self.shown_pitch(shown)
         for layer in self.frame_layers:
             x = layer(x, mask)
-        shape, depth = self.mel(self.frame_norm(x)).float().chunk(2, dim=2)
-        mel = (shape + depth * harmonics).transpose(1, 2)
+        mel = self.mel(self.frame_norm(x)).float()
+        if harmonics is not None:
+            shape, depth = mel.chunk(2, dim=2)
+            mel = shape + depth * harmonics
+        mel = mel.transpose(1, 2)
         return mel if mask is None else mel.masked_fill(~mask[:, None], 0.0)
+
+    def speak(self, laid_out: Tensor) -> Tensor:
+        """The mel (B, M, T) of frames, all valid, with the prosody that the model finds for them."""
+        found = self.find_prosody(laid_out, None)
+        return self.draw(laid_out, None if found is None else found.decided(), None)
 
     @torch.no_grad()
     def infer(self, ids: Tensor, speaker: Tensor | None = None) -> tuple[Tensor, np.ndarray]:
         """Speak `ids` (S,), S > 0, in the voice `speaker` (1,): mel (M, T), and whole frames of each symbol (S,)."""
         encoded, log_durations = self.encode(ids[None], None, speaker)
         durations = whole_durations(np.expm1(log_durations[0].cpu().numpy()))
-        frames = frames_of([durations], ids.device)
-        laid_out = self.lay_out(encoded, frames)
-        pitch, voiced_logits = self.find_prosody(laid_out, None)
-        mel = self.draw(laid_out, Prosody(pitch, (voiced_logits > 0).float()), None)
-        return mel[0], durations
+        laid_out = self.lay_out(encoded, frames_of([durations], ids.device))
+        return self.speak(laid_out)[0], durations
 
 
-def frames_of(durations: list[np.ndarray], device: torch.device | None = None) -> Frames:
+def frames_of(durations: Sequence[np.ndarray], device: torch.device | None = None) -> Frames:
     """The frames of utterances whose symbols last `durations` (S,) whole frames each, right-padded."""
     places = [place_frames(one) for one in durations]
     lengths = torch.tensor([len(one.symbols) for one in places])
