@@ -153,6 +153,88 @@ def captions(
     click.echo(evaluation.run(shuffled, calibrate, output))
 
 
+@evaluate.command("spoken-captions")
+@click.argument("system", metavar="SYSTEM")
+@dataset_argument
+@split_option
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="Only N pictures, drawn by chance but always the same."
+)
+@click.option(
+    "--beam", type=click.IntRange(1), metavar="N", help="Sequences kept in the search.  [default: the bundle's]"
+)
+@click.option(
+    "--control",
+    "controls",
+    multiple=True,
+    metavar="NAME[=WHERE]",
+    help="A row beside the system: speech=FOLDER, units=FOLDER, cascade=SYSTEM, shuffled, constant. Several times.",
+)
+@recognizer_option
+@click.option(
+    "--order",
+    type=click.IntRange(0, 3),
+    metavar="N",
+    help="The recogniser knows the words of DATASET's train captions, N in a row; with 0 it writes any words.  "
+    "[default: 0 where it can, else 2]",
+)
+@click.option(
+    "--samples",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Keep the first waves of every row there, and what was heard of them.",
+)
+@click.option("--n-samples", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="So many.")
+@click.option(
+    "--heard-before",
+    type=existing,
+    metavar="FILE.heard.jsonl",
+    help="Of another system's evaluation: controls that are the same there are not heard again.",
+)
+@scoring_options
+@output_option
+@jobs_option
+@quiet_option
+def spoken_captions(
+    system: str,
+    dataset: Path,
+    split: str,
+    limit: int | None,
+    beam: int | None,
+    controls: tuple[str, ...],
+    recognizer: str,
+    order: int | None,
+    samples: Path | None,
+    n_samples: int,
+    heard_before: Path | None,
+    options: "ScoringOptions",
+    output: str | None,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    """Let SYSTEM speak about every picture of DATASET, let a recogniser write it down, and score that as captions.
+
+    What is heard is kept beside the result, in FILE.heard.jsonl, so that a run that was stopped goes on. Controls tell
+    what the figures are worth: true speech heard by the same recogniser, its units said by the system's voice, a system
+    that writes words, the captions of shuffled pictures, one caption for all.
+
+    \b
+    Examples:
+      optophone evaluate spoken-captions bundles/textless data/flickr8k --recognizer work/ear -o textless.json \\
+          --control speech=data/spoken-captions --control units=data/units-40ms --control cascade=default \\
+          --control shuffled --control constant
+      optophone evaluate spoken-captions default data/flickr8k --limit 100 --samples heard
+    """
+    from optophone.cli.caption_controls import read_controls
+    from optophone.cli.spoken_caption_evaluation import SpokenCaptionEvaluation, SpokenCaptionOptions
+
+    chosen = SpokenCaptionOptions(
+        split, limit, beam, recognizer, order, read_controls(controls), samples, n_samples, heard_before, jobs, quiet,
+        options,
+    )  # fmt: skip
+    click.echo(SpokenCaptionEvaluation(system, dataset, chosen).run(output))
+
+
 @evaluate.command("caption-file")
 @click.argument("results", metavar="RESULTS", type=existing)
 @click.argument("references", metavar="REFERENCES", type=existing)

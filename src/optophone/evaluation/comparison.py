@@ -10,7 +10,7 @@ import numpy as np
 
 from optophone.core.errors import DataError
 from optophone.evaluation.bootstrap import bootstrap_scores
-from optophone.evaluation.metric import METRICS, mean_figures
+from optophone.evaluation.metric import METRICS, Figures, mean_figures
 
 # What must be the same in both results for their difference to mean anything.
 _SAME = {"references": "references", "tokenizer": "tokenizers"}
@@ -95,11 +95,23 @@ def compare_results(
     _check_alike(first, second)
     place = {picture: i for i, picture in enumerate(second.captions)}
     order = [place[picture] for picture in first.captions]
+    return paired_differences(
+        first.figures, {kind: values[order] for kind, values in second.figures.items()}, n_resamples, seed
+    )
+
+
+def paired_differences(first: Figures, second: Figures, n_resamples: int = 1000, seed: int = 0) -> list[Difference]:
+    """Differences of all metrics that both have figures of, by a paired bootstrap over pictures.
+
+    Args:
+        first, second: figures of the same pictures in the same order.
+        n_resamples, seed: of the bootstrap.
+    """
     differences = []
     for name, metric in METRICS.items():
-        if metric.figures not in first.figures or metric.figures not in second.figures:
+        if metric.figures not in first or metric.figures not in second:
             continue
-        one, other = first.figures[metric.figures], second.figures[metric.figures][order]
+        one, other = first[metric.figures], second[metric.figures]
         before, after = float(metric.score(one.sum(axis=0))), float(metric.score(other.sum(axis=0)))
         drawn = bootstrap_scores(
             np.hstack([one, other]),
