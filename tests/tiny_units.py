@@ -12,8 +12,11 @@ from optophone.core.unit_filter_bank import UnitFilterBank, UnitFilterBankConfig
 from optophone.data.manifest import Dataset, write_dataset, write_manifest
 from optophone.export.training_facts import TrainingFacts
 from optophone.export.units import TrainedUnits, export_k_means_units, export_units
+from optophone.export.wavenet_units import TrainedWaveNetUnits, export_wavenet_units
 from optophone.models.units.quantizer import Quantizer
 from optophone.models.units.resdavenet import ResDAVEnet, ResDAVEnetConfig
+from optophone.models.units.wavenet_vq import WaveNetVQ
+from tiny_wavenets import tiny_wavenet_vq
 
 RATE = 16000
 FACTS = TrainingFacts("tiny-units", "tones", "0" * 64, "none", steps=3)
@@ -56,6 +59,25 @@ def trained_units(network: ResDAVEnet) -> TrainedUnits:
 def write_units(folder: Path, network: ResDAVEnet | None = None) -> Path:
     """A bundle of `network`, or of a tiny one with quantizers 2 and 3."""
     export_units(trained_units(network or tiny_network()), folder, [speech(0.6, 1)])
+    return folder / "fp32"
+
+
+def tiny_wavenet(features: str = "mfcc", n_strides: int = 2) -> WaveNetVQ:
+    """A WaveNet-VQ of 12 codes that are frames of `speech`."""
+    network = tiny_wavenet_vq(features=features, n_mels=40, samples=160, n_strides=n_strides)
+    with torch.no_grad():
+        frames = network.encode(torch.from_numpy(UnitFilterBank()(speech(2.0, 99)))[None]).frames[0].T
+    network.quantizer.codes.copy_(frames[torch.linspace(0, len(frames) - 1, 12).long()])
+    return network
+
+
+def trained_wavenet_units(network: WaveNetVQ) -> TrainedWaveNetUnits:
+    return TrainedWaveNetUnits(network, UnitFilterBankConfig(), FACTS)
+
+
+def write_wavenet_units(folder: Path, network: WaveNetVQ | None = None) -> Path:
+    """A bundle of `network`, or of a tiny WaveNet-VQ."""
+    export_wavenet_units(trained_wavenet_units(network or tiny_wavenet()), folder, [speech(0.6, 1)])
     return folder / "fp32"
 
 

@@ -7,10 +7,20 @@ from optophone.models.units.wavenet import WaveNetConfig
 from optophone.models.units.wavenet_vq import WaveNetVQ, WaveNetVQConfig
 
 
-def tiny_wavenet_vq(output: str = "mu-law", features: str = "mfcc", n_mels: int = 10, samples: int = 5) -> WaveNetVQ:
+def tiny_wavenet_vq(
+    output: str = "mu-law", features: str = "mfcc", n_mels: int = 10, samples: int = 5, n_strides: int = 2
+) -> WaveNetVQ:
     """In evaluation mode; `samples` of a frame."""
     torch.manual_seed(0)
-    encoder = StridedEncoderConfig(n_mels, 80.0, features, 5, 12, n_feed_forward=1)  # type: ignore[arg-type]
+    encoder = StridedEncoderConfig(
+        n_mels,
+        80.0,
+        features,  # type: ignore[arg-type]
+        5,
+        12,
+        n_strides=n_strides,
+        n_feed_forward=1,
+    )
     decoder = WaveNetConfig(6, 7, 2, 3, output, 3)  # type: ignore[arg-type]
     model = WaveNetVQ(
         WaveNetVQConfig(
@@ -18,7 +28,7 @@ def tiny_wavenet_vq(output: str = "mu-law", features: str = "mfcc", n_mels: int 
         )
     )
     with torch.no_grad():
-        frames = model.eval().encode(tiny_levels(48, n_mels, seed=9)[None]).frames[0].T
+        frames = model.eval().encode(tiny_levels(12 * 2**n_strides, n_mels, seed=9)[None]).frames[0].T
         model.quantizer.codes.copy_(frames)
         model.quantizer.sums.copy_(frames)
     return model

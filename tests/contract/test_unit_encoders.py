@@ -18,8 +18,7 @@ from optophone.models.units.resdavenet import ResDAVEnet, ResDAVEnetConfig
 from optophone.models.units.resdavenet_units import ResDAVEnetUnits
 from optophone.models.units.wavenet_vq_units import WaveNetVQUnits
 from optophone.runtime.load import load_unit_encoder
-from tiny_units import write_units
-from tiny_wavenets import tiny_wavenet_vq
+from tiny_units import tiny_wavenet, write_units, write_wavenet_units
 
 RATE = 16000
 
@@ -49,16 +48,6 @@ def resdavenet(position: int) -> UnitEncoder:
     return encoder
 
 
-def wavenet_vq(features: str) -> UnitEncoder:
-    """Codes that are frames of the network itself, as above."""
-    network = tiny_wavenet_vq(features=features, n_mels=40, samples=160)
-    encoder = WaveNetVQUnits(network)
-    with torch.no_grad():
-        frames = network.encode(torch.from_numpy(encoder.bank(speech(2.0, 99)))[None]).frames[0].T
-    network.quantizer.codes.copy_(frames[torch.linspace(0, len(frames) - 1, 12).long()])
-    return encoder
-
-
 def k_means(config: KMeansUnitsConfig) -> UnitEncoder:
     return fit_k_means_units([speech(1.0, i) for i in range(4)], KMeansConfig(n_codes=12, n_steps=5), config)
 
@@ -68,14 +57,22 @@ def bundled(position: int) -> UnitEncoder:
         return load_unit_encoder(write_units(Path(folder)), quantizer=position)
 
 
+def bundled_wavenet(features: str) -> UnitEncoder:
+    with tempfile.TemporaryDirectory() as folder:
+        return load_unit_encoder(write_wavenet_units(Path(folder), tiny_wavenet(features)))
+
+
 MEMBERS: dict[str, tuple[Callable[[], UnitEncoder], int]] = {  # and samples of a unit
     "k-means": (lambda: k_means(KMeansUnitsConfig()), 640),
     "k-means, single frames as they are": (lambda: k_means(KMeansUnitsConfig(frames_per_unit=1, normalize=False)), 160),
     **{f"resdavenet, position {i}": (lambda i=i: resdavenet(i), 160 * 2 ** (i - 1)) for i in range(1, 6)},
     "resdavenet, position 2, in a bundle": (lambda: bundled(2), 320),
     "resdavenet, position 3, in a bundle": (lambda: bundled(3), 640),
-    "wavenet-vq": (lambda: wavenet_vq("mfcc"), 640),
-    "wavenet-vq over log-mels": (lambda: wavenet_vq("log-mel"), 640),
+    "wavenet-vq": (lambda: WaveNetVQUnits(tiny_wavenet("mfcc")), 640),
+    "wavenet-vq over log-mels": (lambda: WaveNetVQUnits(tiny_wavenet("log-mel")), 640),
+    "wavenet-vq of 20 ms": (lambda: WaveNetVQUnits(tiny_wavenet(n_strides=1)), 320),
+    "wavenet-vq, in a bundle": (lambda: bundled_wavenet("mfcc"), 640),
+    "wavenet-vq over log-mels, in a bundle": (lambda: bundled_wavenet("log-mel"), 640),
 }
 
 

@@ -13,11 +13,14 @@ from optophone.core.bundle import open_bundle
 from optophone.core.unit_filter_bank import UnitFilterBankConfig
 from optophone.data.manifest import read_dataset
 from optophone.data.prepare.ljspeech import prepare_ljspeech
-from optophone.export.units import TrainedUnits, UnitsGraph, context_frames, export_units
+from optophone.export.training_facts import ExportError
+from optophone.export.units import TrainedUnits, UnitsGraph, agreement, context_frames, export_units
 from optophone.models.units.resdavenet import ResDAVEnetConfig
 from optophone.models.units.resdavenet_units import ResDAVEnetUnits
+from optophone.models.units.wavenet_vq_units import WaveNetVQUnits
+from optophone.runtime.load import load_unit_encoder
 from optophone.runtime.onnx_units import OnnxUnitEncoder
-from tiny_units import FACTS, RATE, speech, tiny_network, trained_units
+from tiny_units import FACTS, RATE, speech, tiny_network, tiny_wavenet, trained_units, write_wavenet_units
 
 
 def waves() -> list[np.ndarray]:
@@ -73,12 +76,31 @@ def test_receptive_fields_are_the_published_ones(position: int, field: int) -> N
     assert 2 * context_frames(ResDAVEnetConfig(), position) + 1 == field
 
 
+@pytest.mark.parametrize(("features", "n_strides"), [("mfcc", 1), ("mfcc", 2), ("log-mel", 0), ("log-mel", 3)])
+def test_units_of_a_wavenet_are_those_of_the_network(features: str, n_strides: int, tmp_path: Path) -> None:
+    network = tiny_wavenet(features, n_strides)
+    found = load_unit_encoder(write_wavenet_units(tmp_path, network))
+    for wave in waves():
+        np.testing.assert_array_equal(found.units(wave), WaveNetVQUnits(network).units(wave))
+
+
+def test_a_graph_of_other_units_is_not_written() -> None:
+    assert agreement("units", 1000, 999)["same_units"] == 0.999
+    for n_compared, n_same in ((1000, 998), (0, 0)):
+        with pytest.raises(ExportError, match="differ"):
+            agreement("units", n_compared, n_same)
+
+
 @pytest.mark.shared_data
 def test_units_of_real_speech_are_those_of_the_network(shared_dir: Path, tmp_path: Path) -> None:
     prepare_ljspeech(shared_dir / "data/ljspeech", tmp_path / "speech")
     dataset = read_dataset(tmp_path / "speech")
-    network = tiny_network((2, 3), kernel_size=9)
+    network, wavenet = tiny_network((2, 3), kernel_size=9), tiny_wavenet()
     export_units(trained_units(network), tmp_path / "units", [speech(0.6, 1)])
+    of_wavenet = load_unit_encoder(write_wavenet_units(tmp_path / "wavenet", wavenet)), WaveNetVQUnits(wavenet)
+    for row in dataset.rows("dev")[:4]:
+        heard, expected_units = (encoder.units(resample(*dataset.wave(row), RATE)) for encoder in of_wavenet)
+        np.testing.assert_array_equal(heard, expected_units)
     for position in (2, 3):
         found = OnnxUnitEncoder(open_bundle(tmp_path / "units/fp32"), position)
         expected = ResDAVEnetUnits(network, position)

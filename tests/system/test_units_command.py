@@ -10,13 +10,21 @@ import pytest
 import soundfile
 
 from optophone.cli.main import run
-from optophone.core.audio import encode_wave, read_wave, write_wave
+from optophone.core.audio import encode_wave, read_wave, resample, write_wave
 from optophone.core.units import collapse, expand
+from optophone.data.manifest import read_dataset
 from optophone.data.unit_column import read_unit_column
 from optophone.runtime.load import load_unit_encoder
 from tiny_bundles import write_captioner
-from tiny_datasets import units_experiment, write_captioned_pictures, write_configuration, write_spoken_captions
-from tiny_units import speech, write_k_means, write_units, write_utterances
+from tiny_datasets import (
+    units_experiment,
+    wavenet_units_experiment,
+    write_captioned_pictures,
+    write_configuration,
+    write_speech,
+    write_spoken_captions,
+)
+from tiny_units import speech, write_k_means, write_units, write_utterances, write_wavenet_units
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +102,10 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("kind", ["network", "k-means"])
+@pytest.mark.parametrize("kind", ["network", "wavenet", "k-means"])
 def test_sounds_and_data_sets_need_no_torch(kind: str, here: Path, bundle: str) -> None:
-    model = bundle if kind == "network" else str(write_k_means(here / "k-means"))
+    write = {"wavenet": write_wavenet_units, "k-means": write_k_means}
+    model = bundle if kind == "network" else str(write[kind](here / kind))
     write_utterances(here / "speech", n=3)
     for arguments in (["a.wav"], ["speech", "-o", "column"]):
         command = [sys.executable, "-c", WITHOUT_TORCH, "units", *arguments, "-m", model]
@@ -210,3 +219,23 @@ def test_units_are_trained_exported_and_written(tmp_path: Path, capfd: pytest.Ca
     assert run(arguments) == 0
     captions = read_unit_column(tmp_path / "column").captions("train")
     assert {name: len(texts) for name, texts in captions.items()} == {row["id"]: 2 for row in pictures.rows("train")}
+
+
+def test_units_of_a_wavenet_are_trained_exported_and_written(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    folders = [write_speech(tmp_path / name).folder for name in ("one", "other")]
+    configuration = write_configuration(tmp_path / "units.yaml", wavenet_units_experiment(*folders))
+    bundle, column = str(tmp_path / "bundle"), str(tmp_path / "column")
+    assert run(["train", str(configuration), "--out", str(tmp_path / "run")]) == 0
+    assert run(["export", str(tmp_path / "run"), "-o", str(tmp_path / "rounded"), "--precision", "int8"]) == 2
+    assert "--precision" in capfd.readouterr().err
+    assert run(["export", str(tmp_path / "run"), "-o", bundle]) == 0
+    assert "same_units 1" in capfd.readouterr().out
+    assert "- 8 units of 20 ms" in (tmp_path / "bundle/CARD.md").read_text()
+    assert run(["units", str(folders[0]), "-m", bundle, "-o", column, "--quantizer", "2"]) == 2
+    assert "leave --quantizer out" in capfd.readouterr().err
+    assert run(["units", str(folders[0]), "-m", bundle, "-o", column]) == 0
+    units, encoder = read_unit_column(column), load_unit_encoder(bundle)
+    dataset = read_dataset(folders[0])
+    for row in dataset.rows("train"):
+        expected = collapse(encoder.units(resample(*dataset.wave(row), encoder.sample_rate)))
+        assert units.texts("train")[row["id"]] == encoder.vocabulary.decode(expected.units)

@@ -1,4 +1,7 @@
-"""Encoders of units as bundles: a ResDAVEnet as one graph from frames to units, k-means as its centres."""
+"""Encoders of units as bundles: a ResDAVEnet as one graph from frames to units, k-means as its centres.
+
+WaveNet-VQ is in `wavenet_units.py`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from optophone.core.bundle import BundleWriter, open_bundle
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.core.k_means_units import KMeansUnits
+from optophone.core.protocols import UnitEncoder
 from optophone.core.unit_filter_bank import UnitFilterBankConfig
 from optophone.core.vocabulary import build_units
 from optophone.export.import_facts import ImportFacts
@@ -123,10 +127,7 @@ def export_units(trained: TrainedUnits, folder: Path, examples: Sequence[np.ndar
         data_manifest_hash=trained.facts.data_hash,
     ) as writer:
         _export_graph(trained.model.eval(), writer.path(UNITS_GRAPH))
-    n_compared, n_same = compare(trained, folder / "fp32", examples)
-    if not n_same >= LEAST_SAME_UNITS * n_compared:
-        raise ExportError(f"{trained.facts.name}: {n_compared - n_same} of {n_compared} units of the graph differ.")
-    return {"precision": "fp32", "same_units": n_same / n_compared, "n_compared_units": n_compared}
+    return agreement(trained.facts.name, *compare(trained, folder / "fp32", examples))
 
 
 def check_unit_precision(precision: Precision | None, name: str) -> None:
@@ -172,13 +173,36 @@ def compare(trained: TrainedUnits, bundle: Path, examples: Sequence[np.ndarray])
     opened, n_compared, n_same = open_bundle(bundle), 0, 0
     for position in trained.model.config.quantizers:
         model, graph = ResDAVEnetUnits(trained.model, position, trained.bank), OnnxUnitEncoder(opened, position)
-        for wave in examples:
-            expected, found = model.units(wave), graph.units(wave)
-            if len(expected) != len(found):
-                raise ExportError(f"{trained.facts.name}: {len(found)} units instead of {len(expected)}.")
-            n_compared += len(expected)
-            n_same += int((expected == found).sum())
+        counts = count_same(model, graph, examples, trained.facts.name)
+        n_compared, n_same = n_compared + counts[0], n_same + counts[1]
     return n_compared, n_same
+
+
+def count_same(model: UnitEncoder, graph: UnitEncoder, examples: Sequence[np.ndarray], name: str) -> tuple[int, int]:
+    """Units of `examples`: how many there are, and how many graph and model agree on.
+
+    Raises:
+        ExportError: one gives more units than the other.
+    """
+    n_compared, n_same = 0, 0
+    for wave in examples:
+        expected, found = model.units(wave), graph.units(wave)
+        if len(expected) != len(found):
+            raise ExportError(f"{name}: {len(found)} units instead of {len(expected)}.")
+        n_compared += len(expected)
+        n_same += int((expected == found).sum())
+    return n_compared, n_same
+
+
+def agreement(name: str, n_compared: int, n_same: int) -> dict[str, Any]:
+    """What a bundle says of the comparison.
+
+    Raises:
+        ExportError: more than one in a thousand differs, or there was nothing to compare.
+    """
+    if not n_compared or n_same < LEAST_SAME_UNITS * n_compared:
+        raise ExportError(f"{name}: {n_compared - n_same} of {n_compared} units of the graph differ.")
+    return {"precision": "fp32", "same_units": n_same / n_compared, "n_compared_units": n_compared}
 
 
 def _export_graph(model: ResDAVEnet, path: Path) -> None:

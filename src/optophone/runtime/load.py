@@ -150,7 +150,8 @@ def load_unit_encoder(
     if UNITS_GRAPH in opened.manifest.files:
         return OnnxUnitEncoder(opened, quantizer, resolve_threads(threads))
     if opened.manifest.cls != K_MEANS:
-        raise BundleError(f"{opened.folder}: unknown units {opened.manifest.cls!r}; this version knows: {K_MEANS}.")
+        known = f"{K_MEANS}, or any with {UNITS_GRAPH}"
+        raise BundleError(f"{opened.folder}: unknown units {opened.manifest.cls!r}; this version knows: {known}.")
     if quantizer is not None:
         raise ConfigurationError(f"{opened.folder}: k-means has no quantizers to choose from; leave --quantizer out.")
     units = KMeansUnits.load(opened.file(K_MEANS_FILE))

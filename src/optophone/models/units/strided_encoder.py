@@ -55,13 +55,19 @@ class StridedEncoderConfig:
         return 2**self.n_strides
 
     @property
-    def reach(self) -> int:
-        """Further units, before and after, that a unit depends on."""
+    def frames_around(self) -> tuple[int, int]:
+        """Frames before and after its first one that a unit depends on."""
         first, last = -self.n_middle, self.n_middle
         for _ in range(self.n_strides):
             first, last = 2 * first - 1, 2 * last + 2
         margin = self.n_front + (cepstra.REACH if self.features == "mfcc" else 0)
-        before, after = margin - first, margin + last - (self.frames_per_unit - 1)
+        return margin - first, margin + last
+
+    @property
+    def reach(self) -> int:
+        """Further units, before and after, that a unit depends on."""
+        before, after = self.frames_around
+        after -= self.frames_per_unit - 1
         return max(-(-before // self.frames_per_unit), -(-after // self.frames_per_unit))
 
 

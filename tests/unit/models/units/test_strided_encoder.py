@@ -36,6 +36,19 @@ def test_the_reach_is_enough_and_not_more(features: str, n_strides: int) -> None
     assert max(-int(seen[0]), int(seen[-1])) == config.reach
 
 
+@pytest.mark.parametrize("features", ["mfcc", "log-mel"])
+@pytest.mark.parametrize("n_strides", [0, 1, 2, 3])
+def test_a_unit_sees_the_frames_that_it_says_and_no_others(features: str, n_strides: int) -> None:
+    torch.manual_seed(2)
+    config = StridedEncoderConfig(5, 80.0, features, 3, 16, n_strides=n_strides)  # type: ignore[arg-type]
+    encoder, size = StridedEncoder(config, 3).double().eval(), config.frames_per_unit
+    middle = 2 * config.reach
+    levels = (-80 * torch.rand(1, 5, (4 * config.reach + 1) * size)).double().requires_grad_()
+    encoder(levels)[0][0, :, middle].square().sum().backward()
+    seen = levels.grad[0].abs().amax(0).nonzero().flatten() - middle * size
+    assert (-int(seen[0]), int(seen[-1])) == config.frames_around
+
+
 def test_a_cut_with_context_is_as_the_whole() -> None:
     torch.manual_seed(2)
     config = StridedEncoderConfig(5, n_coefficients=3, width=8)
