@@ -1,6 +1,5 @@
 """The folder of a finished training as something to export."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from optophone.cli.run_facts import run_facts
 from optophone.cli.trained_recognizer import export_recognizing
 from optophone.cli.trained_units import UNIT_EXPORTS
 from optophone.core.bundle import Bundle, open_bundle
@@ -164,17 +164,7 @@ def _example_mels(experiment: Any, dataset: Dataset) -> list[np.ndarray]:
 def _facts(experiment: Any, dataset: Dataset) -> TrainingFacts:
     """Of the data set `dataset` and those that were learned beside it."""
     others = [read_dataset(folder) for folder in getattr(experiment.data, "folders", ())[1:]]
-    datasets = [dataset, *others]
-    licences = dict.fromkeys(one.licence for one in datasets)
-    hashes = "".join(one.hash() for one in datasets)
-    return TrainingFacts(
-        name=experiment.name,
-        data=", ".join(one.name for one in datasets),
-        data_hash=dataset.hash() if not others else hashlib.sha256(hashes.encode()).hexdigest(),
-        data_licence="; ".join(licences),
-        data_options=dataset.options,
-        steps=experiment.trainer.max_steps,
-    )
+    return run_facts(experiment.name, [dataset, *others], experiment.trainer.max_steps)
 
 
 def spread(items: Sequence[Any] | np.ndarray, n: int) -> list[Any]:
