@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -79,6 +80,22 @@ class Objective(Protocol):
     def show(self, model: Any, writer: Any, step: int) -> None:
         """Write samples to TensorBoard, where there is something to see or hear."""
         ...
+
+
+class Means:
+    """Means of an objective's measures over the validation batches; `taken` is its `measures`."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, float]] = []
+
+    def add(self, measures: dict[str, float]) -> None:
+        """Those of one batch."""
+        self.found.append(measures)
+
+    def taken(self) -> dict[str, float]:
+        """Of the batches since the last call."""
+        found, self.found = self.found, []
+        return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
 
 class Training(lightning.LightningModule):

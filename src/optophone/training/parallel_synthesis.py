@@ -5,23 +5,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from optophone.core.errors import ConfigurationError
-from optophone.core.griffin_lim import GriffinLim
 from optophone.core.mel import MelSpec
 from optophone.core.vocabulary import Vocabulary
 from optophone.data.speech import JoinedUtterances, SpeechConfig
 from optophone.data.unit_speech import UnitUtterances
 from optophone.models.acoustic.parallel import ParallelAcoustic, ParallelConfig, ParallelOutput
 from optophone.training.aligned_speech import AlignedBatch, AlignedUtterances, Aligner, TimedUnits
-from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
+from optophone.training.experiment import Means, TrainerConfig, Training, fit, training_loader
 from optophone.training.optimization import OptimizerConfig
-from optophone.training.synthesis import WEIGHTS, Speech, dev_batches, picture_of, read_speech, training_plan
+from optophone.training.synthesis import WEIGHTS, Speech, dev_batches, read_speech, show_utterance, training_plan
 from optophone.training.weights import load_weights, save_weights
 
 
@@ -84,7 +82,8 @@ class ParallelObjective:
 
     def __init__(self, loss: ParallelLossConfig, spec: MelSpec, vocabulary: Vocabulary) -> None:
         self.loss, self.spec, self.vocabulary = loss, spec, vocabulary
-        self.found: list[dict[str, float]] = []
+        self.means = Means()
+        self.measures = self.means.taken
         self.sample: AlignedBatch | None = None
 
     def training_loss(self, model: Any, batch: AlignedBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -103,13 +102,8 @@ class ParallelObjective:
         ratio = spoken / batch.speech.mel_lengths
         measures = {name: float(value) for name, value in losses_of(output, batch).items()}
         measures["duration_within_25_percent"] = float(((ratio - 1).abs() <= 0.25).float().mean())
-        self.found.append(measures)
+        self.means.add(measures)
         self.sample = batch
-
-    def measures(self) -> dict[str, float]:
-        """Means over the validation batches."""
-        found, self.found = self.found, []
-        return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
     def show(self, model: Any, writer: Any, step: int) -> None:
         """What the model makes of a text of the last validation batch, all by itself, beside the truth."""
@@ -117,12 +111,7 @@ class ParallelObjective:
         speech = self.sample.speech
         ids = speech.ids[0, : int(speech.id_lengths[0])]
         mel, _ = model.infer(ids, None if speech.speakers is None else speech.speakers[:1])
-        writer.add_image("dev/mel", picture_of(mel), step)
-        writer.add_image("dev/mel_true", picture_of(speech.mel[0, :, : int(speech.mel_lengths[0])]), step)
-        writer.add_text("dev/text", self.vocabulary.decode(ids.tolist()), step)
-        if mel.shape[1] > 4:
-            wave = GriffinLim(self.spec).wave(mel.float().cpu().numpy())
-            writer.add_audio("dev/voice", wave[None], step, sample_rate=self.spec.sample_rate)
+        show_utterance(writer, step, self.spec, mel, speech, self.vocabulary.decode(ids.tolist()))
 
 
 def _speak(model: Any, batch: AlignedBatch) -> ParallelOutput:

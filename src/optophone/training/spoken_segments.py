@@ -1,13 +1,18 @@
-"""What trainings of vocoders share: segments to validate on, how far a copy is off, what is shown and heard."""
+"""What trainings of vocoders share: the run over segments, how far a copy is off, what is shown and heard."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from optophone.core.mel import MelSpec, log_mel
-from optophone.data.voice_segments import SegmentBatch, VoiceSegments
+from optophone.data.manifest import read_dataset
+from optophone.data.steps import shuffled_plan
+from optophone.data.voice_segments import SegmentBatch, SegmentsConfig, VoiceSegments, sounding_rows
+from optophone.training.experiment import Means, Training, fit, training_loader
 from optophone.training.synthesis import picture_of
 
 
@@ -33,9 +38,44 @@ def mel_distance(wave: np.ndarray, mel: np.ndarray, spec: MelSpec) -> float:
     return float(np.abs(heard[:, rim : n_frames - rim] - mel[:, rim : n_frames - rim]).mean())
 
 
-def show_copy(writer: Any, step: int, spec: MelSpec, batch: SegmentBatch, wave: np.ndarray) -> None:
-    """Voice and spectrogram of `wave` (N,), a copy of the first segment, beside the truth."""
-    writer.add_image("dev/mel", picture_of(torch.from_numpy(log_mel(wave, spec))), step)
-    writer.add_image("dev/mel_true", picture_of(batch.mel[0]), step)
-    writer.add_audio("dev/voice", wave[None], step, sample_rate=spec.sample_rate)
-    writer.add_audio("dev/voice_true", batch.audio[:1].cpu().numpy(), step, sample_rate=spec.sample_rate)
+class Copies:
+    """What validation makes of the copies of segments: measures, and the first to look at and listen to.
+
+    Its `measures` and `show` are those of a vocoder's objective.
+
+    Args:
+        spec: of the mels.
+    """
+
+    def __init__(self, spec: MelSpec) -> None:
+        self.spec, self.means = spec, Means()
+        self.measures = self.means.taken
+        self.sample: tuple[SegmentBatch, np.ndarray] | None = None
+
+    def add(self, batch: SegmentBatch, spoken: Tensor, losses: dict[str, Tensor]) -> None:
+        """Waves (B, N) that were spoken from the mels of `batch`: its losses, and the distance of mels in ln units."""
+        waves, mels = limited(spoken), batch.mel.cpu().numpy()
+        distances = [mel_distance(wave, mel, self.spec) for wave, mel in zip(waves, mels, strict=True)]
+        found = {name: float(value) for name, value in losses.items()}
+        self.means.add({**found, "mel_distance": float(np.mean(distances))})
+        self.sample = self.sample or (batch, waves[0])
+
+    def show(self, model: Any, writer: Any, step: int) -> None:
+        """Voice and spectrogram of the first validation segment, beside the truth."""
+        assert self.sample is not None
+        batch, wave = self.sample
+        self.sample = None
+        writer.add_image("dev/mel", picture_of(torch.from_numpy(log_mel(wave, self.spec))), step)
+        writer.add_image("dev/mel_true", picture_of(batch.mel[0]), step)
+        writer.add_audio("dev/voice", wave[None], step, sample_rate=self.spec.sample_rate)
+        writer.add_audio("dev/voice_true", batch.audio[:1].cpu().numpy(), step, sample_rate=self.spec.sample_rate)
+
+
+def fit_to_segments(training: Training, config: SegmentsConfig, folder: Path) -> nn.Module:
+    """Train a vocoder on the segments of a data set; the model at the end."""
+    dataset, trainer = read_dataset(config.folder), training.trainer_config
+    train, dev = (VoiceSegments(dataset, sounding_rows(dataset, split), config) for split in ("train", "dev"))
+    plan = shuffled_plan(len(train), config.batch_size, trainer.seed)
+    loader: DataLoader = DataLoader(dev_segments(dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]
+    fit(training, training_loader(train, plan, trainer), loader, folder, trainer)
+    return training.best_model

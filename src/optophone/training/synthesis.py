@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -33,7 +32,7 @@ from optophone.data.unit_symbols import UnitSymbols, read_unit_symbols
 from optophone.models.acoustic.speaker_growth import grow_speakers
 from optophone.models.acoustic.tacotron2 import AcousticUtterance, Tacotron2, Tacotron2Config
 from optophone.training.acoustic_loss import AcousticLoss, AcousticLossConfig
-from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
+from optophone.training.experiment import Means, TrainerConfig, Training, fit, training_loader
 from optophone.training.optimization import OptimizerConfig
 from optophone.training.weights import put_weights, read_weights, save_weights
 
@@ -68,7 +67,8 @@ class SynthesisObjective:
     def __init__(self, loss: AcousticLossConfig, spec: MelSpec, vocabulary: Vocabulary) -> None:
         self.loss = AcousticLoss(loss)
         self.spec, self.vocabulary = spec, vocabulary
-        self.found: list[dict[str, float]] = []
+        self.means = Means()
+        self.measures = self.means.taken
         self.sample: tuple[SpeechBatch, AcousticUtterance] | None = None
 
     def training_loss(self, model: Any, batch: SpeechBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -84,7 +84,7 @@ class SynthesisObjective:
         losses = self.loss(output, batch.mel, batch.mel_lengths, batch.id_lengths)
         spoken = model.infer(batch.ids, batch.id_lengths, batch.speakers)
         ratio = spoken.mel_lengths.float() / batch.mel_lengths
-        self.found.append(
+        self.means.add(
             {
                 "mel_after": float(losses.mel_after),
                 "stopped": float(spoken.stopped.float().mean()),
@@ -94,25 +94,25 @@ class SynthesisObjective:
         )
         self.sample = (batch, spoken)
 
-    def measures(self) -> dict[str, float]:
-        """Means over the validation batches."""
-        found, self.found = self.found, []
-        return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-
     def show(self, model: Any, writer: Any, step: int) -> None:
         """Spectrograms, an alignment and a voice from the last validation batch."""
         assert self.sample is not None
         batch, spoken = self.sample
         length = int(spoken.mel_lengths[0])
-        mel = spoken.mel_after[0, :, :length].float()
-        writer.add_image("dev/mel", picture_of(mel), step)
-        writer.add_image("dev/mel_true", picture_of(batch.mel[0, :, : int(batch.mel_lengths[0])]), step)
+        text = self.vocabulary.decode(batch.ids[0, : int(batch.id_lengths[0])].tolist())
+        show_utterance(writer, step, self.spec, spoken.mel_after[0, :, :length], batch, text)
         alignment = spoken.alignment[0, : -(-length // model.config.reduction_factor), : int(batch.id_lengths[0])]
         writer.add_image("dev/alignment", picture_of(alignment.T.float()), step)
-        writer.add_text("dev/text", self.vocabulary.decode(batch.ids[0, : int(batch.id_lengths[0])].tolist()), step)
-        if length > 4:
-            wave = GriffinLim(self.spec).wave(mel.cpu().numpy())
-            writer.add_audio("dev/voice", wave[None], step, sample_rate=self.spec.sample_rate)
+
+
+def show_utterance(writer: Any, step: int, spec: MelSpec, mel: Tensor, batch: SpeechBatch, text: str) -> None:
+    """What a model makes of the first utterance of a batch, `mel` (M, T), beside the truth, with its `text`."""
+    writer.add_image("dev/mel", picture_of(mel.float()), step)
+    writer.add_image("dev/mel_true", picture_of(batch.mel[0, :, : int(batch.mel_lengths[0])]), step)
+    writer.add_text("dev/text", text, step)
+    if mel.shape[1] > 4:
+        wave = GriffinLim(spec).wave(mel.float().cpu().numpy())
+        writer.add_audio("dev/voice", wave[None], step, sample_rate=spec.sample_rate)
 
 
 def _focus(spoken: AcousticUtterance, reduction_factor: int) -> Tensor:

@@ -5,20 +5,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from optophone.core.mel import MelSpec
-from optophone.data.manifest import read_dataset
-from optophone.data.steps import shuffled_plan
-from optophone.data.voice_segments import SegmentBatch, SegmentsConfig, VoiceSegments, sounding_rows
+from optophone.data.voice_segments import SegmentBatch, SegmentsConfig
 from optophone.models.vocoders.waveglow import WaveGlow, WaveGlowConfig
 from optophone.models.vocoders.weight_norm import add_weight_norm, remove_weight_norm
-from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
+from optophone.training.experiment import TrainerConfig, Training
 from optophone.training.optimization import OptimizerConfig
-from optophone.training.spoken_segments import dev_segments, limited, mel_distance, show_copy
+from optophone.training.spoken_segments import Copies, fit_to_segments
 from optophone.training.waveglow_loss import WaveGlowLoss
 from optophone.training.weights import load_weights, save_weights
 
@@ -55,10 +50,9 @@ class VocoderObjective:
     def __init__(self, experiment: VocoderExperiment) -> None:
         self.loss = WaveGlowLoss(experiment.sigma)
         self.speaking_sigma = experiment.speaking_sigma
-        self.spec: MelSpec = experiment.data.mel
         self.seed = experiment.trainer.seed
-        self.found: list[dict[str, float]] = []
-        self.sample: tuple[SegmentBatch, np.ndarray] | None = None
+        self.copies = Copies(experiment.data.mel)
+        self.measures, self.show = self.copies.measures, self.copies.show
 
     def training_loss(self, model: Any, batch: SegmentBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Negative log-likelihood per sample, and its terms."""
@@ -71,22 +65,7 @@ class VocoderObjective:
         losses = self.loss(model(batch.mel, batch.audio))
         generator = torch.Generator(batch.mel.device).manual_seed(self.seed)
         spoken = model.infer(batch.mel, self.speaking_sigma, generator=generator)
-        waves, mels = limited(spoken), batch.mel.cpu().numpy()
-        distances = [mel_distance(wave, mel, self.spec) for wave, mel in zip(waves, mels, strict=True)]
-        self.found.append({"loss": float(losses.total), "mel_distance": float(np.mean(distances))})
-        self.sample = self.sample or (batch, waves[0])
-
-    def measures(self) -> dict[str, float]:
-        """Means over the validation batches."""
-        found, self.found = self.found, []
-        return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-
-    def show(self, model: Any, writer: Any, step: int) -> None:
-        """Voice and spectrogram of the first validation segment, beside the truth."""
-        assert self.sample is not None
-        batch, wave = self.sample
-        self.sample = None
-        show_copy(writer, step, self.spec, batch, wave)
+        self.copies.add(batch, spoken, {"loss": losses.total})
 
 
 def build_model(experiment: VocoderExperiment) -> WaveGlow:
@@ -103,14 +82,8 @@ def build_model(experiment: VocoderExperiment) -> WaveGlow:
 
 def run_vocoding(experiment: VocoderExperiment, folder: Path) -> None:
     """Train the vocoder; writes `vocoder.safetensors` into `folder`."""
-    config = experiment.data
-    dataset = read_dataset(config.folder)
-    train, dev = (VoiceSegments(dataset, sounding_rows(dataset, split), config) for split in ("train", "dev"))
-    plan = shuffled_plan(len(train), config.batch_size, experiment.trainer.seed)
     training = Training(build_model(experiment), VocoderObjective(experiment), experiment.optimizer, experiment.trainer)
-    loader: DataLoader = DataLoader(dev_segments(dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]
-    fit(training, training_loader(train, plan, experiment.trainer), loader, folder, experiment.trainer)
-    model = copy.deepcopy(training.best_model)
+    model = copy.deepcopy(fit_to_segments(training, experiment.data, folder))
     assert isinstance(model, WaveGlow)
     remove_weight_norm(model)
     save_weights(model, folder / WEIGHTS)

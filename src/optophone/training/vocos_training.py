@@ -4,22 +4,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from optophone.core.mel import MelSpec
-from optophone.data.manifest import read_dataset
-from optophone.data.steps import shuffled_plan
-from optophone.data.voice_segments import SegmentBatch, SegmentsConfig, VoiceSegments, sounding_rows
+from optophone.data.voice_segments import SegmentBatch, SegmentsConfig
 from optophone.models.vocoders.discriminators import Discriminators, DiscriminatorsConfig
 from optophone.models.vocoders.vocos import Vocos, VocosConfig
 from optophone.training.adversarial_loss import AdversarialLossConfig, adversarial_loss
-from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
+from optophone.training.experiment import TrainerConfig, Training
 from optophone.training.optimization import OptimizerConfig
 from optophone.training.spectral_loss import SpectralLoss, SpectralLossConfig
-from optophone.training.spoken_segments import dev_segments, limited, mel_distance, show_copy
+from optophone.training.spoken_segments import Copies, fit_to_segments
 from optophone.training.vocoding import WEIGHTS
 from optophone.training.weights import load_weights, save_weights
 
@@ -65,11 +60,10 @@ class VocosObjective:
     """Spectrograms, the game, and how near the mel of what is spoken comes to the mel it was spoken from."""
 
     def __init__(self, experiment: VocosExperiment) -> None:
-        self.spec: MelSpec = experiment.data.mel
-        self.spectral = SpectralLoss(experiment.spectral, self.spec)
+        self.spectral = SpectralLoss(experiment.spectral, experiment.data.mel)
         self.adversarial = experiment.adversarial
-        self.found: list[dict[str, float]] = []
-        self.sample: tuple[SegmentBatch, np.ndarray] | None = None
+        self.copies = Copies(experiment.data.mel)
+        self.measures, self.show = self.copies.measures, self.copies.show
 
     def training_loss(self, model: Any, batch: SegmentBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """What the vocoder and its judges have to lower, and its terms."""
@@ -87,28 +81,7 @@ class VocosObjective:
         """The loss over spectrograms, and the distance of mels in ln units."""
         spoken = model.vocoder(batch.mel)[:, : batch.audio.shape[1]]
         loss = self.spectral.to(spoken.device)(spoken, batch.audio)
-        waves, mels = limited(spoken), batch.mel.cpu().numpy()
-        distances = [mel_distance(wave, mel, self.spec) for wave, mel in zip(waves, mels, strict=True)]
-        self.found.append(
-            {
-                "mel_distance": float(np.mean(distances)),
-                "convergence": float(loss.convergence),
-                "log_magnitude": float(loss.log_magnitude),
-            }
-        )
-        self.sample = self.sample or (batch, waves[0])
-
-    def measures(self) -> dict[str, float]:
-        """Means over the validation batches."""
-        found, self.found = self.found, []
-        return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-
-    def show(self, model: Any, writer: Any, step: int) -> None:
-        """Voice and spectrogram of the first validation segment, beside the truth."""
-        assert self.sample is not None
-        batch, wave = self.sample
-        self.sample = None
-        show_copy(writer, step, self.spec, batch, wave)
+        self.copies.add(batch, spoken, {"convergence": loss.convergence, "log_magnitude": loss.log_magnitude})
 
 
 def build_model(experiment: VocosExperiment) -> JudgedVocoder:
@@ -122,13 +95,7 @@ def build_model(experiment: VocosExperiment) -> JudgedVocoder:
 
 def run_vocos_training(experiment: VocosExperiment, folder: Path) -> None:
     """Train the vocoder; writes `vocoder.safetensors` into `folder`."""
-    config = experiment.data
-    dataset = read_dataset(config.folder)
-    train, dev = (VoiceSegments(dataset, sounding_rows(dataset, split), config) for split in ("train", "dev"))
-    plan = shuffled_plan(len(train), config.batch_size, experiment.trainer.seed)
     training = Training(build_model(experiment), VocosObjective(experiment), experiment.optimizer, experiment.trainer)
-    loader: DataLoader = DataLoader(dev_segments(dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]
-    fit(training, training_loader(train, plan, experiment.trainer), loader, folder, experiment.trainer)
-    best = training.best_model
+    best = fit_to_segments(training, experiment.data, folder)
     assert isinstance(best, JudgedVocoder)
     save_weights(best.vocoder, folder / WEIGHTS)

@@ -128,7 +128,7 @@ def test_measures_are_means_over_batches(scene: Scene) -> None:
     assert found["duration_within_25_percent"] == pytest.approx(0.5)
     assert found["attention_focus"] == pytest.approx(0.75)
     assert found["mel_after"] > 0
-    assert scene.objective.found == []
+    assert scene.objective.means.found == []
 
 
 def test_focus_counts_valid_steps_only(scene: Scene) -> None:
@@ -255,4 +255,4 @@ def test_voices_reach_the_loss_and_the_validation(scene: Scene) -> None:
             torch.manual_seed(0)
             scene.objective.validate(model, batch)
     assert losses[0] != losses[1]
-    assert scene.objective.found[0]["mel_after"] != scene.objective.found[1]["mel_after"]
+    assert scene.objective.means.found[0]["mel_after"] != scene.objective.means.found[1]["mel_after"]

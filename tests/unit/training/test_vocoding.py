@@ -114,7 +114,7 @@ def test_measures(scene: Scene) -> None:
     with torch.no_grad():
         expected = float(scene.objective.loss(scene.model(*batch)).total)
     assert found[0]["loss"] == found[1]["loss"] == pytest.approx(expected)
-    assert scene.objective.found == []
+    assert scene.objective.copies.means.found == []
 
 
 def test_what_is_shown_and_heard(scene: Scene) -> None:

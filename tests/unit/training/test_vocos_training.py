@@ -74,7 +74,7 @@ def test_measures(scene: Scene) -> None:
     found = scene.objective.measures()
     assert found["mel_distance"] < 0.05
     assert found["convergence"] == pytest.approx(0.0, abs=1e-6)
-    assert scene.objective.found == []
+    assert scene.objective.copies.means.found == []
 
 
 def test_all_is_validated_in_whole_segments(scene: Scene) -> None:
