@@ -155,7 +155,7 @@ def test_the_server_imports_without_torch() -> None:
 def test_commands_are_cheap_to_import(module: str) -> None:
     workers = {"picture_speaker", "text_speaker", "sound_files", "sound_stream", "trained_run"}
     workers |= {"caption_evaluation", "doubt_evaluation", "voice_evaluation", "checkpoint_import", "speech_evaluation"}
-    workers |= {"trained_units", "unit_writing"}
+    workers |= {"trained_units", "unit_writing", "unit_evaluation", "alignment_writing"}
     workers |= {"trained_recognizer", "recognizer_choice", "recognizer_evaluation"}
     workers |= {"caption_file_evaluation", "caption_scoring"}  # all imported when a command runs
     if module.rpartition(".")[2] in workers:

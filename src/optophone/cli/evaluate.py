@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from optophone.cli.options import use_one_numpy_thread
+
 if TYPE_CHECKING:
     from optophone.cli.caption_scoring import ScoringOptions
 
@@ -445,6 +447,50 @@ def recognizer(
     from optophone.cli.recognizer_evaluation import RecognizerEvaluation
 
     click.echo(RecognizerEvaluation(recognizer, datasets, split, limit, jobs, quiet).run(output))
+
+
+@evaluate.command("units")
+@bundle_argument
+@dataset_argument
+@click.option(
+    "--alignments",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="When the words and phones of DATASET are said (optophone prepare alignments); without it half is measured.",
+)
+@click.option(
+    "--quantizer", type=click.IntRange(1, 5), metavar="P", help="Which of a network's quantizers.  [default: the last]"
+)
+@split_option
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only N utterances, drawn by chance.")
+@click.option("--triples", type=click.IntRange(1), default=10000, show_default=True, help="Of ABX, at most.")
+@output_option
+@quiet_option
+def units(
+    bundle: str,
+    dataset: Path,
+    alignments: Path | None,
+    quantizer: int | None,
+    split: str,
+    limit: int | None,
+    triples: int,
+    output: str | None,
+    quiet: bool,
+) -> None:
+    """Judge the units that BUNDLE writes DATASET's speech in.
+
+    Which codes are used and the bits a second; ABX, whether phones can be told apart; what units know of phones, and
+    whether they change where phones and words do; the code of each word; how far the speaker can be told. Beside each
+    stands a control: shuffled or even units, log-mels, chance.
+
+    \b
+    Example: optophone evaluate units bundles/units data/spoken-captions --alignments data/alignments --limit 300
+    """
+    use_one_numpy_thread()
+    from optophone.cli.unit_evaluation import UnitEvaluation, UnitEvaluationOptions
+
+    chosen = UnitEvaluationOptions(alignments, quantizer, split, limit, triples, quiet)
+    click.echo(UnitEvaluation(bundle, dataset, chosen).run(output))
 
 
 command = evaluate

@@ -1,5 +1,6 @@
 """`optophone prepare`: turn a downloaded data set into manifests and packed arrays to train on."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +30,7 @@ DATASETS = (
     "spoken-captions",
     "spoken-words",
     "region-features",
+    "alignments",
     "non-photographs",
 )
 # The data sets that each option belongs to.
@@ -43,7 +45,9 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     "speed": SPOKEN,
     "pitch": SPOKEN,
     "margin": SPOKEN,
-    "jobs": SPOKEN,
+    "jobs": (*SPOKEN, "alignments"),
+    "splits": ("alignments",),
+    "limit": ("alignments",),
     "utterances": ("spoken-words",),
     "dev": ("spoken-words",),
     "held_back_speakers": SPEAKERS,
@@ -75,7 +79,9 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
 @click.option("--speed", default=175, show_default=True, help="spoken-…: words a minute.")
 @click.option("--pitch", default=50, show_default=True, help="spoken-…: pitch of the voice, 0 to 99.")
 @click.option("--margin", default=50, show_default=True, help="spoken-…: silence at both ends, ms.")
-@click.option("--jobs", type=click.IntRange(1, 256), help="spoken-…: processes.  [default: one a processor]")
+@click.option("--jobs", type=click.IntRange(1, 256), help="spoken-…, alignments: processes.  [default: all cores]")
+@click.option("--split", "splits", multiple=True, metavar="NAME", help="alignments: only this split; give several.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="alignments: N utterances of each split.")
 @click.option("--utterances", default=6000, show_default=True, help="spoken-words: utterances of train.")
 @click.option("--dev", default=100, show_default=True, help="spoken-words: utterances of dev.")
 @click.option(
@@ -115,6 +121,8 @@ def prepare(
     pitch: int,
     margin: int,
     jobs: int | None,
+    splits: tuple[str, ...],
+    limit: int | None,
     utterances: int,
     dev: int,
     held_back_speakers: int,
@@ -144,6 +152,7 @@ def prepare(
       spoken-captions   every caption of a prepared flickr8k (SOURCE), said by espeak-ng
       spoken-words      random words of a pronouncing dictionary or word list (SOURCE), said by espeak-ng
       region-features   a bottom-up TSV, or a folder of .tsv, .npz or .npy files, of any pictures
+      alignments        when each word and phone of prepared speech (SOURCE) is said, by pocketsphinx
       non-photographs   pages, windows, charts, noise and more, drawn by this program: give OUT alone
 
     Nothing is downloaded. An interrupted run continues when it is started again; a finished one does nothing.
@@ -178,6 +187,12 @@ def prepare(
         from optophone.data.prepare.region_features import prepare_region_features
 
         result = prepare_region_features(source, out, precision)
+    elif dataset == "alignments":
+        from optophone.cli.alignment_writing import left_out_line, write_alignments
+
+        column = write_alignments(source, out, splits, limit, jobs or os.cpu_count() or 1)
+        result = column.dataset
+        click.echo(f"{out}: {left_out_line(column)}")
     elif dataset == "non-photographs":
         from optophone.data.prepare.non_photographs import prepare_non_photographs
 
@@ -248,7 +263,7 @@ def _refuse_foreign_options(context: click.Context, dataset: str) -> None:
     """An option of another data set would be ignored silently, so it is an error."""
     for name, owners in OPTION_OWNERS.items():
         if dataset not in owners and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            option = {"voices": "voice"}.get(name, name).replace("_", "-")
+            option = {"voices": "voice", "splits": "split"}.get(name, name).replace("_", "-")
             raise ConfigurationError(f"--{option} is an option of {', '.join(owners)}, not of {dataset}; leave it out.")
     if context.params["features_only"] and context.get_parameter_source("size") is ParameterSource.COMMANDLINE:
         raise ConfigurationError("--features-only packs no pictures, so --size has no meaning; leave one of them out.")

@@ -76,7 +76,7 @@ def word_errors(reference: Sequence[str], heard: Sequence[str]) -> int:
 def pronunciations() -> dict[str, list[str]]:
     """Every word of the recogniser's dictionary to its pronunciations."""
     words: dict[str, list[str]] = {}
-    for line in (_model_folder() / "cmudict-en-us.dict").read_text(encoding="utf-8").splitlines():
+    for line in (model_folder() / "cmudict-en-us.dict").read_text(encoding="utf-8").splitlines():
         word, _, phones = line.partition(" ")
         words.setdefault(_ALTERNATIVE.sub("", word), []).append(phones)
     return words
@@ -125,7 +125,7 @@ class Recognizer:
             dictionary.write_text("\n".join(lines) + "\n", encoding="utf-8")
             model.write_text(language_model(sentences, config.order), encoding="utf-8")
             self.decoder = pocketsphinx.Decoder(
-                hmm=str(_model_folder() / "en-us"), dict=str(dictionary), lm=str(model), loglevel="FATAL"
+                hmm=str(model_folder() / "en-us"), dict=str(dictionary), lm=str(model), loglevel="FATAL"
             )
 
     def hear(self, wave: np.ndarray, sample_rate: int) -> list[str]:
@@ -139,13 +139,18 @@ class Recognizer:
         return [_ALTERNATIVE.sub("", word) for word in hypothesis.hypstr.split()] if hypothesis else []
 
     def prepare(self, wave: np.ndarray, sample_rate: int) -> np.ndarray:
-        """`wave` at 16 kHz and the level that all waves have, in faint noise that is the same for all."""
-        wave = resample(wave, sample_rate, SAMPLE_RATE)
-        wave = wave * (self.config.level / np.sqrt(np.mean(np.square(wave))))
-        margin = np.zeros(round(self.config.margin_s * SAMPLE_RATE), np.float32)
-        padded = np.concatenate([margin, wave, margin])
-        noise = np.random.default_rng(0).standard_normal(len(padded), np.float32)
-        return padded + np.float32(self.config.dither) * noise
+        """What is heard of `wave`, see `prepare_sound`."""
+        return prepare_sound(wave, sample_rate, self.config)
+
+
+def prepare_sound(wave: np.ndarray, sample_rate: int, config: RecognizerConfig) -> np.ndarray:
+    """`wave` at 16 kHz and the level that all waves have, in faint noise that is the same for all."""
+    wave = resample(wave, sample_rate, SAMPLE_RATE)
+    wave = wave * (config.level / np.sqrt(np.mean(np.square(wave))))
+    margin = np.zeros(round(config.margin_s * SAMPLE_RATE), np.float32)
+    padded = np.concatenate([margin, wave, margin])
+    noise = np.random.default_rng(0).standard_normal(len(padded), np.float32)
+    return padded + np.float32(config.dither) * noise
 
 
 def hear_all(
@@ -188,7 +193,8 @@ def _hear(item: tuple[np.ndarray, int]) -> list[str]:
     return _own["recognizer"].hear(*item)
 
 
-def _model_folder() -> Path:
+def model_folder() -> Path:
+    """Where pocketsphinx keeps its English model and dictionary."""
     import pocketsphinx
 
     folder: Any = pocketsphinx.get_model_path()
