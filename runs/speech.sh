@@ -20,6 +20,7 @@ optophone prepare spoken-words "$DICTIONARY" data/spoken-words
 optophone train configs/vocoder/ljspeech-vocos.yaml
 optophone train configs/vocoder/ljspeech-waveglow-small.yaml
 optophone train configs/acoustic/ljspeech.yaml
+optophone train configs/acoustic/ljspeech-aligner.yaml
 optophone train configs/acoustic/ljspeech-parallel.yaml
 
 optophone export work/vocoder-ljspeech-vocos -o work/bundles/vocos

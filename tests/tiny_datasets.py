@@ -175,6 +175,18 @@ def parallel_experiment(data: Path, aligner: Path) -> dict[str, Any]:
     }
 
 
+def aligner_experiment(data: Path) -> dict[str, Any]:
+    """A configuration of kind "aligner" on `write_speech`: three steps, one a segment."""
+    return {
+        "kind": "aligner",
+        "name": "tiny-aligner",
+        "data": acoustic_experiment(data)["data"],
+        "model": {"dim": 8, "hidden_dim": 12, "n_layers": 1},
+        "optimizer": {"learning_rate": 1e-3},
+        "trainer": _three_steps(),
+    }
+
+
 def vocoder_experiment(data: Path) -> dict[str, Any]:
     """A configuration of kind "vocoder" on `write_speech`: three steps, one a segment."""
     return {

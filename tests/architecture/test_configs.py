@@ -27,6 +27,7 @@ from optophone.models.acoustic.parallel import Prosody
 from optophone.models.detectors.photograph_classifier import PhotographClassifier
 from optophone.models.encoders.residual_grid import PictureClassifier, ResidualGrid
 from optophone.training import (
+    aligning,
     captioning,
     parallel_synthesis,
     recognizing,
@@ -37,6 +38,7 @@ from optophone.training import (
     wavenet_units,
 )
 from optophone.training.aligned_speech import align
+from optophone.training.aligning import AligningExperiment, AligningObjective
 from optophone.training.captioning import CaptioningExperiment, CaptioningObjective
 from optophone.training.classification import ClassificationExperiment, ClassificationObjective, LabelledPictures
 from optophone.training.k_means_learning import KMeansLearningExperiment
@@ -124,6 +126,14 @@ def step_acoustic(experiment: SynthesisExperiment) -> Built:
     return model, objective.training_loss(model, batch, 0)[0]
 
 
+def step_aligner(experiment: AligningExperiment) -> Built:
+    vocabulary, n_mels = build_speech_vocabulary(), experiment.data.mel.n_mels
+    ids = [torch.tensor(vocabulary.encode(text)) for text in ("a dog.", "dogs.")]
+    model = aligning.build_model(experiment, vocabulary, 2)
+    speech = collate(ids, [torch.randn(n_mels, n) for n in (18, 10)], [0, 1])
+    return model, AligningObjective(vocabulary).training_loss(model, speech, 0)[0]
+
+
 def step_parallel(experiment: ParallelExperiment) -> Built:
     over_units, n_mels = experiment.kind == "unit-to-mel", experiment.data.mel.n_mels
     vocabulary = build_units(100) if over_units else build_speech_vocabulary()
@@ -192,6 +202,7 @@ STEPS: dict[str, Callable[[Any], Built]] = {
     "captioner": step_captioner,
     "acoustic": step_acoustic,
     "parallel-acoustic": step_parallel,
+    "aligner": step_aligner,
     "unit-to-mel": step_parallel,
     "vocoder": step_vocoder,
     "vocos": step_vocos,

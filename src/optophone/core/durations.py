@@ -33,3 +33,31 @@ def place_frames(durations: np.ndarray) -> Places:
     within = (np.arange(len(symbols)) - starts[symbols] + 0.5) / np.maximum(lengths, 1)
     features = np.stack((within, 2 * np.abs(within - 0.5), lengths / _USUAL_FRAMES), axis=1)
     return Places(symbols, features.astype(np.float32))
+
+
+def monotonic_durations(log_probs: np.ndarray) -> np.ndarray:
+    """Whole frames (S,) int64 of each symbol on the likeliest way through them, in order and leaving none out.
+
+    Where there are fewer frames than symbols there is no such way, and all symbols last equally long.
+
+    Args:
+        log_probs: (T, S) how likely each frame belongs to each symbol.
+
+    Source: Viterbi's algorithm over a chain without jumps; Kim et al. 2020, "Glow-TTS", algorithm 1.
+    """
+    n_frames, n_symbols = log_probs.shape
+    if n_frames < n_symbols:
+        return whole_durations(np.full(n_symbols, n_frames / n_symbols))
+    best = np.full(n_symbols, -np.inf)
+    best[0] = log_probs[0, 0]
+    came_on = np.zeros((n_frames, n_symbols), dtype=bool)
+    for t in range(1, n_frames):
+        before = np.concatenate(([-np.inf], best[:-1]))
+        came_on[t] = before > best
+        best = np.maximum(before, best) + log_probs[t]
+    durations = np.zeros(n_symbols, dtype=np.int64)
+    symbol = n_symbols - 1
+    for t in range(n_frames - 1, -1, -1):
+        durations[symbol] += 1
+        symbol -= int(came_on[t, symbol])
+    return durations

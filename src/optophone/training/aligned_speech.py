@@ -1,8 +1,6 @@
 """Utterances with how long each symbol lasts, and perhaps every frame's pitch, for models that speak in parallel."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,20 +8,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from optophone.core.durations import whole_durations
-from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
-from optophone.core.vocabulary import Vocabulary
 from optophone.data.speech import JoinedUtterances, SpeechBatch
 from optophone.data.steps import StepItems
 from optophone.data.unit_speech import UnitPiece, UnitUtterances
 from optophone.evaluation.pitch import PitchConfig, pitch
 from optophone.models.acoustic.excitation import HIGHEST_HZ, LOWEST_HZ, scale_pitch
 from optophone.models.acoustic.parallel import Frames, Prosody, frames_of
-from optophone.models.acoustic.tacotron2 import Tacotron2
-from optophone.training.run import build_experiment, read_configuration
-from optophone.training.synthesis import WEIGHTS, SynthesisExperiment, read_speakers
-from optophone.training.weights import load_weights
+from optophone.training.aligners import Aligner
 
 
 class AlignedBatch(NamedTuple):
@@ -45,49 +37,6 @@ def align(speech: SpeechBatch, durations: Sequence[np.ndarray], prosody: Prosody
     ids_mask = torch.arange(speech.ids.shape[1])[None] < speech.id_lengths[:, None]
     padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in durations], batch_first=True)
     return AlignedBatch(speech, ids_mask, padded, frames_of(durations), prosody)
-
-
-class Aligner:
-    """How long the symbols of utterances last: for as long as a trained Tacotron 2 looks at them, being told the mel.
-
-    Args:
-        run: folder of a finished training of kind "acoustic".
-        vocabulary, speakers: what the utterances are written in and who speaks them; the run's have to be the same.
-
-    Raises:
-        ConfigurationError: they are not, or there is no such run.
-    """
-
-    def __init__(self, run: str | Path, vocabulary: Vocabulary, speakers: Sequence[str]) -> None:
-        run = Path(run)
-        path = run / "configuration.yaml"
-        experiment, _ = build_experiment(read_configuration(path), str(path))
-        if not isinstance(experiment, SynthesisExperiment):
-            raise ConfigurationError(f"{run}: of kind {experiment.kind}; aligner_from needs a run of kind acoustic.")
-        own_speakers = read_speakers(run) if experiment.data.speakers else ()
-        if Vocabulary.load(run / "vocabulary.json").hash != vocabulary.hash or own_speakers != tuple(speakers):
-            raise ConfigurationError(f"{run}: reads other symbols or knows other voices than these data.")
-        n_mels, n_speakers = experiment.data.mel.n_mels, len(own_speakers)
-        sizes = replace(experiment.model, n_symbols=len(vocabulary), n_mels=n_mels, n_speakers=n_speakers)
-        self.model = Tacotron2(sizes).eval()
-        load_weights(self.model, run / WEIGHTS)
-
-    @torch.no_grad()
-    def durations(self, batch: SpeechBatch) -> list[np.ndarray]:
-        """Whole frames (S,) of the symbols of each utterance; they add up to its frames.
-
-        Attention weights are summed over time, which gives fractions of steps; with silent letters, hardly any.
-        """
-        model = self.model
-        r = model.config.reduction_factor
-        n_steps = -(-batch.mel.shape[2] // r)
-        masks = [torch.ones(n_steps, len(batch.ids), size) for size in model.config.prenet_dims]
-        alignment = model(*batch, prenet_masks=masks).alignment.double()
-        found = []
-        for i, (n_symbols, n_frames) in enumerate(zip(batch.id_lengths, batch.mel_lengths, strict=True)):
-            looked = alignment[i, : -(-int(n_frames) // r), : int(n_symbols)].sum(0).numpy()
-            found.append(whole_durations(looked * (float(n_frames) / looked.sum())))
-        return found
 
 
 class AlignedUtterances(TorchDataset):

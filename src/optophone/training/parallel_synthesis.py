@@ -16,7 +16,8 @@ from optophone.core.vocabulary import Vocabulary
 from optophone.data.speech import JoinedUtterances, SpeechConfig
 from optophone.data.unit_speech import UnitUtterances
 from optophone.models.acoustic.parallel import ParallelAcoustic, ParallelConfig, ParallelOutput
-from optophone.training.aligned_speech import AlignedBatch, AlignedUtterances, Aligner, TimedUnits
+from optophone.training.aligned_speech import AlignedBatch, AlignedUtterances, TimedUnits
+from optophone.training.aligners import read_aligner
 from optophone.training.experiment import Means, TrainerConfig, Training, fit, training_loader
 from optophone.training.optimization import OptimizerConfig
 from optophone.training.synthesis import WEIGHTS, Speech, dev_batches, read_speech, show_utterance, training_plan
@@ -46,8 +47,8 @@ class ParallelExperiment:
 
     Args:
         data: units are of one data set of one voice, and their column has lengths.
-        aligner_from: folder of the run of a Tacotron 2 over the same data, which tells how long symbols last; not for
-            units, whose lengths are known.
+        aligner_from: folder of a run of kind "aligner", or "acoustic" (a Tacotron 2), over the same data, which tells
+            how long symbols last; not for units, whose lengths are known.
         model: its `n_symbols` and `n_speakers` are filled in; over units it has no prosody.
         weights: safetensors of such a model to start from.
     """
@@ -153,7 +154,7 @@ def aligned(experiment: ParallelExperiment, speech: Speech) -> Sequence[AlignedU
     if experiment.aligner_from is None:
         parts = (*speech.train.parts, speech.dev)
         return [TimedUnits(part) for part in parts if isinstance(part, UnitUtterances)]
-    aligner = Aligner(experiment.aligner_from, speech.vocabulary, speech.speakers)
+    aligner = read_aligner(experiment.aligner_from, speech.vocabulary, speech.speakers)
     joined = (speech.train, JoinedUtterances([speech.dev]))
     return [AlignedUtterances(part, aligner, experiment.data.mel) for part in joined]
 

@@ -66,6 +66,10 @@ def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
         from optophone.training.parallel_synthesis import ParallelExperiment, run_parallel_synthesis
 
         return from_mapping(ParallelExperiment, mapping, where), run_parallel_synthesis
+    if kind == "aligner":
+        from optophone.training.aligning import AligningExperiment, run_aligning
+
+        return from_mapping(AligningExperiment, mapping, where), run_aligning
     if kind == "photograph":
         from optophone.training.photograph import PhotographExperiment, run_photograph
 
@@ -94,8 +98,8 @@ def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
         from optophone.training.recognizing import RecognizingExperiment, run_recognizing
 
         return from_mapping(RecognizingExperiment, mapping, where), run_recognizing
-    known = "encoder, captioner, acoustic, parallel-acoustic, unit-to-mel, photograph, vocoder, vocos"
-    known += ", units, k-means-units, wavenet-units, recognizer"
+    known = "encoder, captioner, acoustic, parallel-acoustic, aligner, unit-to-mel, photograph, vocoder"
+    known += ", vocos, units, k-means-units, wavenet-units, recognizer"
     raise ConfigurationError(f"{where}: kind {kind!r} is not one of {known}.")
 
 

@@ -1,9 +1,11 @@
 """Symbols laid out in time."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
-from optophone.core.durations import place_frames, whole_durations
+from optophone.core.durations import monotonic_durations, place_frames, whole_durations
 
 
 def test_ends_are_rounded_not_lengths() -> None:
@@ -34,3 +36,27 @@ def test_places() -> None:
     np.testing.assert_allclose(places.features[:, 1], [0.5, 0.5, 0.75, 0.25, 0.25, 0.75])
     np.testing.assert_allclose(places.features[:, 2], [0.25, 0.25, 0.5, 0.5, 0.5, 0.5])
     assert places.features.dtype == np.float32
+
+
+def test_the_likeliest_way_is_found() -> None:
+    """Against all ways of five symbols through nine frames."""
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        log_probs = np.log(rng.dirichlet(np.ones(5), 9))
+        ways = [np.diff([0, *ends, 9]) for ends in combinations(range(1, 9), 4)]
+        scores = [log_probs[np.arange(9), np.repeat(np.arange(5), way)].sum() for way in ways]
+        assert monotonic_durations(log_probs).tolist() == ways[int(np.argmax(scores))].tolist()
+
+
+def test_every_symbol_has_a_frame_however_unlikely() -> None:
+    log_probs = np.full((6, 3), -1.0)
+    log_probs[:, 1] = -1000.0
+    durations = monotonic_durations(log_probs)
+    assert durations[1] == 1
+    assert durations.sum() == 6
+
+
+def test_fewer_frames_than_symbols_are_shared_evenly() -> None:
+    durations = monotonic_durations(np.zeros((3, 6)))
+    assert durations.sum() == 3
+    assert durations.max() == 1

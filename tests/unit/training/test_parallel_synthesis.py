@@ -13,11 +13,19 @@ from optophone.core.vocabulary import Vocabulary
 from optophone.data.speech import build_speech_vocabulary
 from optophone.data.steps import StepItems
 from optophone.models.acoustic.parallel import FoundProsody
-from optophone.training.aligned_speech import AlignedUtterances, Aligner
+from optophone.training.aligned_speech import AlignedUtterances
+from optophone.training.aligners import read_aligner
 from optophone.training.parallel_synthesis import ParallelExperiment, ParallelObjective, build_model, losses_of
 from optophone.training.run import train
 from optophone.training.synthesis import read_speech
-from tiny_datasets import MEL, acoustic_experiment, parallel_experiment, write_configuration, write_speech
+from tiny_datasets import (
+    MEL,
+    acoustic_experiment,
+    aligner_experiment,
+    parallel_experiment,
+    write_configuration,
+    write_speech,
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +46,7 @@ def experiment(folder: Path) -> ParallelExperiment:
 def aligned(experiment: ParallelExperiment) -> AlignedUtterances:
     assert experiment.aligner_from is not None
     speech = read_speech(experiment.data)
-    aligner = Aligner(experiment.aligner_from, speech.vocabulary, speech.speakers)
+    aligner = read_aligner(experiment.aligner_from, speech.vocabulary, speech.speakers)
     return AlignedUtterances(speech.train, aligner, experiment.data.mel)
 
 
@@ -119,6 +127,26 @@ def test_a_whole_run_and_again_after_every_stop(folder: Path, tmp_path: Path) ->
 
 def test_an_aligner_of_other_voices_is_refused(folder: Path, experiment: ParallelExperiment) -> None:
     with pytest.raises(ConfigurationError, match="other voices"):
-        Aligner(experiment.aligner_from, build_speech_vocabulary(), ("Ann", "Zoe"))
+        read_aligner(experiment.aligner_from, build_speech_vocabulary(), ("Ann", "Zoe"))
     with pytest.raises(ConfigurationError, match="cannot read the configuration"):
-        Aligner(folder / "nothing", build_speech_vocabulary(), ())
+        read_aligner(folder / "nothing", build_speech_vocabulary(), ())
+
+
+def test_a_trained_aligner_serves_as_well(folder: Path, tmp_path: Path) -> None:
+    """And gives every letter a frame, where there are enough."""
+    train(write_configuration(tmp_path / "aligner.yaml", aligner_experiment(folder / "data")), out=tmp_path / "aligner")
+    experiment = from_mapping(ParallelExperiment, parallel_experiment(folder / "data", tmp_path / "aligner"))
+    speech = read_speech(experiment.data)
+    aligner = read_aligner(tmp_path / "aligner", speech.vocabulary, speech.speakers)
+    batch = AlignedUtterances(speech.train, aligner, MEL)[StepItems(0, 0, [1, 8])]
+    assert batch.durations.sum(1).tolist() == batch.speech.mel_lengths.tolist()
+    long_enough = batch.speech.mel_lengths >= batch.speech.id_lengths
+    assert (batch.durations[long_enough][batch.ids_mask[long_enough]] >= 1).all()
+    path = write_configuration(tmp_path / "tiny.yaml", parallel_experiment(folder / "data", tmp_path / "aligner"))
+    assert (train(path, out=tmp_path / "run") / "acoustic.safetensors").exists()
+
+
+def test_an_aligner_of_another_kind_is_refused(folder: Path, tmp_path: Path) -> None:
+    path = write_configuration(tmp_path / "tiny.yaml", parallel_experiment(folder / "data", folder / "teacher"))
+    with pytest.raises(ConfigurationError, match="kind aligner or acoustic"):
+        train(path, [("aligner_from", str(train(path, out=tmp_path / "run")))], tmp_path / "other")
