@@ -157,6 +157,8 @@ def test_commands_are_cheap_to_import(module: str) -> None:
     workers |= {"caption_evaluation", "doubt_evaluation", "voice_evaluation", "checkpoint_import", "speech_evaluation"}
     workers |= {"trained_units", "unit_writing", "unit_evaluation", "alignment_writing"}
     workers |= {"trained_recognizer", "recognizer_choice", "recognizer_evaluation"}
+    workers |= {"spoken_caption_evaluation", "spoken_caption_result", "caption_controls", "caption_speakers"}
+    workers |= {"listening"}
     workers |= {"caption_file_evaluation", "caption_scoring"}  # all imported when a command runs
     if module.rpartition(".")[2] in workers:
         pytest.skip("does the work of a command")

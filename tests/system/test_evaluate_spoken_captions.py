@@ -196,8 +196,9 @@ def test_what_another_evaluation_heard_is_taken_over(
     control = ("--control", f"speech={data / 'songs'}")
     evaluate(data, "textless", tmp_path / "a.json", *control)
     monkeypatch.setattr(spoken_caption_evaluation, "build_recordings", lambda folder: pytest.fail("sung again"))
-    found = evaluate(data, "cascade", tmp_path / "b.json", *control, "--heard-before", str(tmp_path / "a.heard.jsonl"))
-    assert found["rows"]["speech"]["word_error_rate"]["rate"] == 0
+    for name, before in (("b", tmp_path / "a.heard.jsonl"), ("c", tmp_path)):
+        found = evaluate(data, "cascade", tmp_path / f"{name}.json", *control, "--heard-before", str(before))
+        assert found["rows"]["speech"]["word_error_rate"]["rate"] == 0
 
 
 def test_words_come_from_train_and_from_nowhere_else(data: Path, tmp_path: Path) -> None:

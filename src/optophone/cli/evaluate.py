@@ -190,8 +190,8 @@ def captions(
 @click.option(
     "--heard-before",
     type=existing,
-    metavar="FILE.heard.jsonl",
-    help="Of another system's evaluation: controls that are the same there are not heard again.",
+    metavar="FOLDER|FILE.heard.jsonl",
+    help="Of other systems' evaluations: controls that are the same there are not heard again.",
 )
 @scoring_options
 @output_option

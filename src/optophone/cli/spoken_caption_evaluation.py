@@ -34,6 +34,7 @@ from optophone.runtime.load import load_describer, open_part, open_system
 
 _TRAIN = "train"
 _DEFAULT_ORDER = 2  # of recognisers that cannot write any words
+_HEARD = ".heard.jsonl"
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -126,9 +127,8 @@ class SpokenCaptionEvaluation:
 
     def run(self, output: str | None) -> str:
         """Speak, listen, score, write `output` and the page if asked for; returns the tables."""
-        path = None if output is None else Path(output).with_suffix(".heard.jsonl")
-        earlier = None if self.options.heard_before is None else HeardCaptions(self.options.heard_before)
-        heard = self._hear_all(HeardCaptions(path, earlier))
+        path = None if output is None else Path(output).with_suffix(_HEARD)
+        heard = self._hear_all(HeardCaptions(path, self._earlier(path)))
         rows = self._rows(heard)
         facts = {
             "kind": "spoken captions",
@@ -151,6 +151,14 @@ class SpokenCaptionEvaluation:
         )
         self._list_samples(heard)
         return result.text()
+
+    def _earlier(self, path: Path | None) -> list[HeardCaptions]:
+        """What other evaluations heard: in the file that the user names, or in all files of a folder."""
+        before = self.options.heard_before
+        if before is None:
+            return []
+        files = sorted(before.glob(f"*{_HEARD}")) if before.is_dir() else [before]
+        return [HeardCaptions(file) for file in files if file != path]
 
     # -------------------------------------------------------------------------------------------- speaking and hearing
 

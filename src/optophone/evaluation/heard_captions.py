@@ -5,7 +5,7 @@ one utterance, `{"row": NAME, "item": ..., "picture": ..., "said": ..., "heard":
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,13 @@ class HeardCaptions:
 
     Args:
         path: the file, which need not exist; None keeps nothing.
-        earlier: of another result; its rows are taken over where they have the same key.
+        earlier: of other results; their rows are taken over where they have the same key.
 
     Raises:
         DataError: the file cannot be read, or is no such file.
     """
 
-    def __init__(self, path: Path | None, earlier: "HeardCaptions | None" = None) -> None:
+    def __init__(self, path: Path | None, earlier: "Sequence[HeardCaptions]" = ()) -> None:
         self.path, self.earlier = path, earlier
         self._keys: dict[str, Any] = {}
         self._heard: dict[str, dict[str, Heard]] = {}
@@ -76,7 +76,7 @@ class HeardCaptions:
         if row not in self._keys:
             self._keys[row] = key
             self._write({"row": row, "key": key})
-        for heard in self.earlier.kept(row, key) if self.earlier is not None else ():
+        for heard in (heard for one in self.earlier for heard in one.kept(row, key)):
             if heard.item not in self._heard.get(row, {}):
                 self.add(row, heard)
         return dict(self._heard.get(row, {}))

@@ -57,11 +57,11 @@ def test_another_bundle_or_recogniser_is_refused(tmp_path: Path) -> None:
 
 def test_rows_with_the_same_key_are_taken_over(tmp_path: Path) -> None:
     filled(tmp_path / "a.heard.jsonl")
-    later = HeardCaptions(tmp_path / "b.heard.jsonl", HeardCaptions(tmp_path / "a.heard.jsonl"))
+    later = HeardCaptions(tmp_path / "b.heard.jsonl", [HeardCaptions(tmp_path / "a.heard.jsonl")])
     assert later.begin("speech", KEY) == {}, "another row"
     assert set(later.begin("system", KEY)) == {"one", "two"}
     assert set(HeardCaptions(tmp_path / "b.heard.jsonl").begin("system", KEY)) == {"one", "two"}, "they are kept"
-    other = HeardCaptions(tmp_path / "c.heard.jsonl", HeardCaptions(tmp_path / "a.heard.jsonl"))
+    other = HeardCaptions(tmp_path / "c.heard.jsonl", [HeardCaptions(tmp_path / "a.heard.jsonl")])
     assert other.begin("system", {**KEY, "parts": {}}) == {}
 
 

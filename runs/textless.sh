@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# The textless way in full size: photo → units → speech for every kind of units and two captioners, trained on Flickr8k
+# and its spoken captions, heard by a recogniser and scored beside all controls; writes docs/results/textless.md. Stop it
+# or kill it at any moment; started again, it goes on with the first stage that is not finished.
+#
+#   bash runs/textless.sh
+#   UNITS=k-means CAPTIONERS=show-attend-tell bash runs/textless.sh       one system
+#   UNITS=wavenet-vq STAGES="units voice" bash runs/textless.sh           some stages; two such runs take a core each
+#
+# Needs data/flickr8k, data/spoken-captions, data/ljspeech and work/captioner-transformer (the eyes), which
+# runs/default.sh and runs/speech.sh make; the recogniser of runs/recognizer.sh; and the extras train, voices and eval.
+# Everything below may be set from outside.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv-dev/bin:$PATH"
+UNITS=${UNITS:-k-means resdavenet-vq wavenet-vq}
+CAPTIONERS=${CAPTIONERS:-show-attend-tell transformer}
+STAGES=${STAGES:-units voice captioners evaluate page}
+PICTURES=${PICTURES:-data/flickr8k}
+SPEECH=${SPEECH:-data/spoken-captions}
+ALIGNMENTS=${ALIGNMENTS:-data/alignments-dev}
+WORK=${WORK:-work/textless}
+RESULTS=${RESULTS:-docs/results/textless}
+CAPTIONER_STEPS=${CAPTIONER_STEPS:-4000}
+VOICE_STEPS=${VOICE_STEPS:-4000}
+BEAM=${BEAM:-5}
+CASCADE=${CASCADE:-default}               # the system that writes words
+RECOGNIZER=${RECOGNIZER:-work/ear}
+ORDER=${ORDER:-0}                         # words in a row that the recogniser knows of the train captions; 0: any words
+N_PICTURES=${N_PICTURES:-1000}            # that are heard
+JOBS=${JOBS:-2}
+
+wanted() { [[ " $STAGES " == *" $1 "* ]]; }
+
+learn_units() {
+    local kind=$1 bundle=$WORK/$1/units
+    if [ ! -e "$bundle" ]; then
+        if [ "$kind" = resdavenet-vq ]; then
+            optophone train configs/units/flickr8k-resdavenet-vq-2.yaml
+            optophone train configs/units/flickr8k-resdavenet-vq-23.yaml
+            optophone export work/units-resdavenet-vq-23 -o "$bundle"
+        else
+            optophone train "configs/units/flickr8k-$kind.yaml"
+            optophone export "work/units-$kind" -o "$bundle"
+        fi
+    fi
+    if [ "$kind" = resdavenet-vq ] && [ ! -e "$RESULTS/retrieval.json" ]; then
+        python runs/textless.py "$RESULTS" --retrieval work/units-resdavenet-vq-2 work/units-resdavenet-vq-23
+    fi
+    [ -e "$WORK/$kind/column/dataset.json" ] || optophone units "$SPEECH" -m "$bundle" -o "$WORK/$kind/column" -q
+    [ -e "$ALIGNMENTS/dataset.json" ] || optophone prepare alignments "$SPEECH" "$ALIGNMENTS" --split dev --limit 1000
+    [ -e "$RESULTS/units-$kind.json" ] || optophone evaluate units "$bundle" "$SPEECH" --alignments "$ALIGNMENTS" \
+        --limit 1000 -o "$RESULTS/units-$kind.json" -q
+}
+
+learn_voice() {
+    local here=$WORK/$1
+    [ -e "$here/voice" ] && return
+    optophone train configs/acoustic/unit-to-mel.yaml --out "$here/voice-run" --data.folder "$SPEECH" \
+        --data.units "$here/column" --trainer.max_steps "$VOICE_STEPS"
+    optophone export "$here/voice-run" -o "$here/voice" --precision fp32
+}
+
+learn_captioner() {
+    local here=$WORK/$1 captioner=$2
+    [ -e "$here/$captioner" ] && return
+    optophone train "configs/captioner/flickr8k-units-$captioner.yaml" --out "$here/$captioner-run" \
+        --data.folder "$PICTURES" --data.units "$here/column" --trainer.max_steps "$CAPTIONER_STEPS"
+    optophone export "$here/$captioner-run" -o "$here/$captioner" --precision fp32
+}
+
+evaluate() {
+    local here=$WORK/$1 captioner=$2 result=$RESULTS/$2-$1.json
+    [ -e "$result" ] && return
+    [ -e "$here/system-$captioner" ] || optophone export "$here/$captioner" "$here/voice" -o "$here/system-$captioner"
+    optophone evaluate spoken-captions "$here/system-$captioner" "$PICTURES" --beam "$BEAM" --limit "$N_PICTURES" \
+        --recognizer "$RECOGNIZER" --order "$ORDER" --control "speech=$SPEECH" --control "units=$here/column" \
+        --control "cascade=$CASCADE" --control shuffled --control constant --heard-before "$RESULTS" \
+        --samples "$here/samples-$captioner" --jobs "$JOBS" -o "$result"
+}
+
+mkdir -p "$WORK" "$RESULTS"
+for kind in $UNITS; do
+    if wanted units; then learn_units "$kind"; fi
+    if wanted voice; then learn_voice "$kind"; fi
+    for captioner in $CAPTIONERS; do
+        if wanted captioners; then learn_captioner "$kind" "$captioner"; fi
+        if wanted evaluate; then evaluate "$kind" "$captioner"; fi
+    done
+done
+if wanted page; then python runs/textless.py "$RESULTS"; fi
