@@ -1,5 +1,6 @@
 """Photo → units → speech, from data to sound: what the script for it does, in a tiny form."""
 
+import itertools
 import json
 import os
 import shutil
@@ -94,6 +95,7 @@ def test_every_part_says_whose_units_it_is_over(made: Path) -> None:
     assert written is not None
     assert written.encoder == "tiny-k-means"
     assert captioner.vocabulary() == voice.vocabulary() == column.vocabulary == build_units(N_UNITS)
+    assert captioner.manifest.configuration["search"]["forbid_repeats"] is True
     assert "units of speech" in (made / "work/system/CARD.md").read_text()
     assert "tiny-k-means" in (made / "work/system/acoustic/CARD.md").read_text()
     assert system.manifest.metrics["bleu_4"] >= 0
@@ -133,6 +135,18 @@ def test_a_photo_is_spoken_without_torch(made: Path, tmp_path: Path) -> None:
     assert set(line.split()) <= {str(unit) for unit in range(N_UNITS)}
     assert confidence.endswith(" %)\n")
     assert (tmp_path / "a.wav").stat().st_size > 100
+
+
+def test_units_come_twice_in_a_row_where_it_is_allowed(made: Path, capfd: pytest.CaptureFixture) -> None:
+    arguments = ["caption", str(made / "pictures/0.jpg"), "-m", str(made / "work/system"), "--json", "--sample"]
+    repeats = {}
+    for choice in ("--forbid-repeats", "--allow-repeats"):
+        repeats[choice] = 0
+        for seed in range(5):
+            assert run([*arguments, "--seed", str(seed), "--temperature", "3", choice]) == 0
+            units = json.loads(capfd.readouterr().out)["text"].split()
+            repeats[choice] += sum(a == b for a, b in itertools.pairwise(units))
+    assert repeats["--forbid-repeats"] == 0 < repeats["--allow-repeats"]
 
 
 def test_units_are_said(made: Path, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:

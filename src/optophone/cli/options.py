@@ -74,6 +74,7 @@ class SearchOptions:
     diversity: float | None = None
     length_penalty: float | None = None
     block_ngram: int | None = None
+    forbid_repeats: bool | None = None
 
     def apply(self, search: "SearchConfig") -> "SearchConfig":
         """The bundle's `search` with these options; temperature, top-k and top-p imply sampling.
@@ -82,7 +83,12 @@ class SearchOptions:
             ConfigurationError: a value is out of range.
         """
         sampling = {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
-        either = {"seed": self.seed, "length_penalty": self.length_penalty, "block_ngram": self.block_ngram}
+        either = {
+            "seed": self.seed,
+            "length_penalty": self.length_penalty,
+            "block_ngram": self.block_ngram,
+            "forbid_repeats": self.forbid_repeats,
+        }
         chosen: dict[str, Any] = {name: value for name, value in {**sampling, **either}.items() if value is not None}
         if self.sample or any(value is not None for value in sampling.values()):
             if (self.beam, self.diverse, self.diversity) != (None, None, None):
@@ -107,6 +113,7 @@ class SearchOptions:
 def search_options(command: Command) -> Command:
     """Declare --beam, --sample and the rest, and hand them to the command as one `search_options`."""
     group_help = "Search in N groups that avoid each other's words; --variants does so by itself."
+    repeats_help = "Say nothing twice in a row.  [default: as the units: forbidden where runs of them are collapsed]"
     diversity_help = "How strongly groups avoid each other's words; 0 makes --variants the plain N best.  [default: .7]"
 
     @click.option("--beam", type=click.IntRange(min=1), metavar="N", help="Keep the N best sentences while searching.")
@@ -114,6 +121,7 @@ def search_options(command: Command) -> Command:
     @click.option("--diversity", type=float, metavar="X", help=diversity_help)
     @click.option("--length-penalty", type=float, metavar="A", help="0 favours short sentences, 1 long ones.")
     @click.option("--block-ngram", type=int, metavar="N", help="Say no N words in a row twice; 0 allows it.")
+    @click.option("--forbid-repeats/--allow-repeats", default=None, help=repeats_help)
     @click.option("--sample", is_flag=True, help="Draw words by chance instead of searching the likeliest.")
     @click.option("--temperature", type=float, metavar="T", help="Sampling: above 1 bolder, below 1 safer.")
     @click.option("--top-k", type=int, metavar="K", help="Sampling: only among the K likeliest words.")
@@ -127,6 +135,7 @@ def search_options(command: Command) -> Command:
         diversity: float | None,
         length_penalty: float | None,
         block_ngram: int | None,
+        forbid_repeats: bool | None,
         sample: bool,
         temperature: float | None,
         top_k: int | None,
@@ -135,7 +144,17 @@ def search_options(command: Command) -> Command:
         **others: Any,
     ) -> Any:
         chosen = SearchOptions(
-            beam, sample, temperature, top_k, top_p, seed, diverse, diversity, length_penalty, block_ngram
+            beam,
+            sample,
+            temperature,
+            top_k,
+            top_p,
+            seed,
+            diverse,
+            diversity,
+            length_penalty,
+            block_ngram,
+            forbid_repeats,
         )
         return command(search_options=chosen, **others)
 

@@ -41,6 +41,8 @@ class SearchConfig:
         seed: of the sampling. Every picture draws from its own generator with this seed, so that a picture's samples
             do not depend on the pictures beside it.
         min_length: fewest symbols before the end.
+        forbid_repeats: no symbol comes twice in a row, as in units whose runs are collapsed; None says nothing about it,
+            which is as False here and left to the symbols where a captioner is trained or exported.
         forbidden: ids that never come; the end is never forbidden, even where it shares its id with one of these.
         finished: "aside" keeps finished sequences apart, so that beam_size unfinished ones go on until none of them
             can win any more, and a cut sequence is returned only where no finished one is left; "in_beam" lets
@@ -67,6 +69,7 @@ class SearchConfig:
     n_results: int = 1
     seed: int = 0
     min_length: int = 0
+    forbid_repeats: bool | None = None
     forbidden: tuple[int, ...] = ()
     finished: Literal["aside", "in_beam"] = "aside"
     groups: int = 1
@@ -221,6 +224,8 @@ def build_filters(config: SearchConfig, end: int) -> list[LogitFilter]:
         filters.append(_forbid(forbidden))
     if config.min_length > 0:
         filters.append(_hold_back_end(end, config.min_length))
+    if config.forbid_repeats:
+        filters.append(_forbid_repeats)
     if config.block_ngram > 0:
         filters.append(_block_repeated_ngrams(config.block_ngram))
     return filters
@@ -238,6 +243,11 @@ def _hold_back_end(end: int, min_length: int) -> LogitFilter:
         log_probs[[len(history) < min_length for history in histories], end] = -np.inf
 
     return rule_out
+
+
+def _forbid_repeats(log_probs: np.ndarray, histories: Sequence[tuple[int, ...]]) -> None:
+    if histories[0]:  # all are equally long
+        log_probs[np.arange(len(histories)), [history[-1] for history in histories]] = -np.inf
 
 
 def _block_repeated_ngrams(n: int) -> LogitFilter:

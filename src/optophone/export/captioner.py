@@ -64,11 +64,18 @@ class TrainedCaptioner:
         return {"regions": torch.ones(2, n_regions, self.regions.dim), "regions_mask": mask}
 
     def exported_search(self) -> SearchConfig:
-        """The search with the symbols forbidden that no caption may hold."""
+        """The search with the symbols forbidden that no caption may hold, and repeats where its units have none.
+
+        Runs of units that were collapsed in training cannot follow one another; a search whose `forbid_repeats` is
+        false allows them all the same.
+        """
         vocabulary = self.vocabulary
         special = {vocabulary.pad, vocabulary.start, vocabulary.unknown, *self.search.forbidden}
         never = sorted(symbol for symbol in special if symbol is not None and symbol != vocabulary.end)
-        return replace(self.search, forbidden=tuple(never))
+        forbid_repeats = self.search.forbid_repeats
+        if forbid_repeats is None and self.units is not None and self.units.run_length == "collapsed":
+            forbid_repeats = True
+        return replace(self.search, forbidden=tuple(never), forbid_repeats=forbid_repeats)
 
 
 class EncoderGraph(nn.Module):

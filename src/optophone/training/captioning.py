@@ -66,7 +66,8 @@ class CaptioningExperiment:
         scheduled_sampling: when and how often cross-entropy training reads the captioner's own symbols.
         self_critical: train by reward instead of cross-entropy; needs `captioner_weights`.
         search: of the validation, and the exported captioner's default. Its lengths, and what `block_ngram` blocks, are
-            counted in words whatever the symbols.
+            counted in words whatever the symbols; collapsed units never come twice in a row, unless its
+            `forbid_repeats` is false.
     """
 
     kind: Literal["captioner"]
@@ -87,13 +88,15 @@ class CaptioningExperiment:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     def search_in_symbols(self) -> SearchConfig:
-        """`search` with its lengths counted in the symbols of the data."""
+        """`search` with its lengths counted in the symbols of the data, and no repeats where these have none."""
         n, search = self.data.symbols_per_word, self.search
+        collapsed = self.data.symbols == "units" and self.data.run_length == "collapsed"
         return replace(
             search,
             max_length=n * search.max_length,
             min_length=n * search.min_length,
             block_ngram=n * search.block_ngram,
+            forbid_repeats=True if search.forbid_repeats is None and collapsed else search.forbid_repeats,
         )
 
     def decoder_in_symbols(self) -> DecoderConfig:

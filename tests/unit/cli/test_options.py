@@ -24,6 +24,7 @@ def test_nothing_said_leaves_the_search_as_it_is() -> None:
         ({"diverse": 3, "beam": 8, "diversity": 1.5}, {"beam_size": 9, "groups": 3, "diversity": 1.5}),
         ({"diverse": 1}, {"beam_size": 5, "groups": 1, "finished": "in_beam"}),
         ({"length_penalty": 0.0, "block_ngram": 3}, {"length_penalty": 0.0, "block_ngram": 3, "method": "beam"}),
+        ({"forbid_repeats": False}, {"forbid_repeats": False, "method": "beam"}),
         ({"top_k": 4}, {"method": "sample", "top_k": 4}),
         ({"sample": True, "seed": 7}, {"method": "sample", "seed": 7}),
     ],

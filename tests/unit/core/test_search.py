@@ -12,6 +12,7 @@ from optophone.core.search import (
     Hypothesis,
     SearchConfig,
     best_sums,
+    build_filters,
     draw,
     length_divisor,
     sampling_probabilities,
@@ -209,6 +210,62 @@ def test_min_length_and_forbidden_symbols(method):
     for (hypothesis,) in run(model, config):
         assert len(hypothesis.ids) >= 4
         assert set(hypothesis.ids) <= {2, 4}
+
+
+REPEATLESS = [
+    {"method": "greedy"},
+    {"method": "sample", "n_results": 4, "seed": 3},
+    {"method": "sample", "n_results": 3, "temperature": 2.0, "top_k": 3, "top_p": 0.9},
+    *({"beam_size": beam, "n_results": beam, "length_penalty": 0.7} for beam in (1, 3, 5, 8, 10)),
+    {"beam_size": 4, "n_results": 4, "finished": "in_beam"},
+    {"beam_size": 6, "n_results": 3, "groups": 3},
+    {"beam_size": 3, "min_length": 9, "block_ngram": 3},
+]
+
+
+@pytest.mark.parametrize("options", REPEATLESS, ids=str)
+def test_forbidden_repeats_are_as_if_the_model_gave_them_no_probability(options):
+    model, without = (MarkovModel(seed=83, n_pictures=12, n_symbols=7) for _ in range(2))
+    symbols = np.arange(7)
+    model.log_probs[..., symbols, symbols] += 1.0  # which a free search would choose
+    without.log_probs[:] = model.log_probs
+    without.log_probs[..., symbols, symbols] = -np.inf  # not normalised: what is ruled out goes to nobody
+    config = {"max_length": 30, "forbidden": (START,), **options}
+    found, expected = run(model, SearchConfig(forbid_repeats=True, **config)), run(without, SearchConfig(**config))
+    assert [[(h.ids, h.token_log_probs) for h in rows] for rows in found] == [
+        [(h.ids, h.token_log_probs) for h in rows] for rows in expected
+    ]
+    free = run(model, SearchConfig(**config))
+    assert any(a == b for rows in free for h in rows for a, b in itertools.pairwise(h.ids)), "nothing to forbid"
+
+
+@pytest.mark.parametrize("beam_size", [1, 3, 5, 8, 10])
+@pytest.mark.parametrize("n_symbols", [4, 40])
+def test_long_sequences_without_repeats(beam_size, n_symbols):
+    generator = np.random.default_rng(beam_size)
+    log_probs = np.log(generator.dirichlet(np.ones(n_symbols), size=n_symbols)).astype(np.float32)
+    config = SearchConfig(beam_size=beam_size, n_results=beam_size, max_length=150, min_length=120, forbid_repeats=True)
+    (found,) = search(lambda ids, state: (log_probs[ids], None, state), (), START, END, config, 1)
+    assert len(found) == beam_size
+    for hypothesis in found:
+        assert len(hypothesis.ids) >= 120
+        assert all(a != b for a, b in itertools.pairwise(hypothesis.ids))
+
+
+def test_the_first_symbol_repeats_nothing_and_one_symbol_alone_stops():
+    log_probs = np.log(np.array([[0.9, 1e-9, 0.1]] * 3))
+    for method in ("beam", "greedy", "sample"):
+        config = SearchConfig(method=method, max_length=6, min_length=6, forbid_repeats=True)
+        ((found,),) = search(lambda ids, state: (log_probs[ids], None, state), (), START, END, config, 1)
+        assert set(zip(found.ids, found.ids[1:], strict=False)) == {(0, 2), (2, 0)}
+        alone = SearchConfig(method=method, max_length=6, min_length=6, forbid_repeats=True, forbidden=(2,))
+        ((cut,),) = search(lambda ids, state: (log_probs[ids], None, state), (), START, END, alone, 1)
+        assert cut.ids == (0,)
+
+
+def test_repeats_cost_nothing_where_they_are_allowed():
+    assert build_filters(SearchConfig(), END) == build_filters(SearchConfig(forbid_repeats=False), END) == []
+    assert len(build_filters(SearchConfig(forbid_repeats=True), END)) == 1
 
 
 def test_sequences_without_end_are_cut_and_say_so():

@@ -39,12 +39,25 @@ def test_the_vocabulary_is_the_columns(folders: tuple[Path, Path]) -> None:
     assert (vocabulary.kind, len(vocabulary)) == ("units", N_UNITS + 3)
 
 
+@pytest.mark.parametrize(
+    ("run_length", "said", "expected"),
+    [("collapsed", None, True), ("collapsed", False, False), ("off", None, None), ("off", True, True)],
+)
+def test_collapsed_units_are_searched_for_without_repeats(
+    folders: tuple[Path, Path], run_length: str, said: bool | None, expected: bool | None
+) -> None:
+    mapping = mapping_of(folders, max_symbols=150)
+    mapping["data"]["run_length"] = run_length
+    mapping["search"] = {"forbid_repeats": said}
+    assert from_mapping(CaptioningExperiment, mapping).search_in_symbols().forbid_repeats is expected
+
+
 def test_units_are_counted_one_by_one_and_have_places(folders: tuple[Path, Path]) -> None:
     mapping = mapping_of(folders, max_symbols=150)
     mapping["search"] = {"max_length": 140, "block_ngram": 3}
     experiment = from_mapping(CaptioningExperiment, mapping)
     assert experiment.data.longest == 150
-    assert experiment.search_in_symbols() == experiment.search
+    assert experiment.search_in_symbols() == replace(experiment.search, forbid_repeats=True)
     assert experiment.decoder_in_symbols().options["max_length"] == 150
 
 
