@@ -151,6 +151,16 @@ class Bundle:
             raise BundleError(f"{self.folder}: {VOCABULARY} is not the vocabulary of the manifest; {_MEND}.")
         return vocabulary
 
+    def mel_spec(self) -> MelSpec:
+        """The layout of its mels.
+
+        Raises:
+            BundleError: it states none.
+        """
+        if self.manifest.mel is None:
+            raise BundleError(f"{self.folder}: the manifest has no mel specification; {_MEND}.")
+        return self.manifest.mel
+
     def part(self, kind: str) -> Path:
         """The folder of a system's captioner, acoustic model, ...; pass it to `open_bundle`.
 

@@ -243,12 +243,8 @@ def _voice_config(bundle: Bundle) -> VoiceConfig:
 
 
 def _build_griffin_lim(bundle: Bundle) -> GriffinLim:
-    manifest = bundle.manifest
-    if manifest.mel is None:
-        raise BundleError(f"{bundle.folder}: the vocoder's manifest has no mel specification.")
-    return GriffinLim(
-        manifest.mel, from_mapping(GriffinLimConfig, manifest.configuration, f"{bundle.folder}: configuration")
-    )
+    config = from_mapping(GriffinLimConfig, bundle.manifest.configuration, f"{bundle.folder}: configuration")
+    return GriffinLim(bundle.mel_spec(), config)
 
 
 _VOCODERS: dict[str, Callable[[Bundle], Vocoder]] = {GriffinLim.name: _build_griffin_lim}

@@ -12,10 +12,11 @@ import numpy as np
 from optophone.core.alignment import AlignmentReport, examine_alignment
 from optophone.core.bundle import Bundle
 from optophone.core.configuration import from_mapping
-from optophone.core.errors import BundleError, TextError
+from optophone.core.errors import BundleError
 from optophone.core.protocols import SpokenMel
 from optophone.core.speakers import speaker_names, speaker_number
 from optophone.runtime.session import Graph, SessionConfig, numbered, step_threads
+from optophone.runtime.symbol_graph import check_speakers, checked_symbols, read_symbols
 
 _MASK_BLOCK = 64  # decoder steps whose dropout masks are drawn at once
 _CLOSED = np.float32(-1e4)  # added to an energy, makes its weight 0
@@ -89,11 +90,9 @@ class OnnxAcoustic:
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         manifest = bundle.manifest
-        if manifest.mel is None:
-            raise BundleError(f"{bundle.folder}: the acoustic model's manifest has no mel specification.")
         self.name = manifest.name
         self.vocabulary = bundle.vocabulary()
-        self.mel_spec = manifest.mel
+        self.mel_spec = bundle.mel_spec()
         self.speakers = speaker_names(manifest.configuration, str(bundle.folder)) or (manifest.name,)
         self.speaker = 0
         known = {field.name for field in dataclasses.fields(OnnxAcousticConfig)}
@@ -108,12 +107,7 @@ class OnnxAcoustic:
 
     def _check_graphs(self) -> None:
         self.encoder.require(inputs=["ids"])
-        self.takes_speaker = "speaker" in self.encoder.inputs
-        if self.takes_speaker != (len(self.speakers) > 1):
-            takes = "takes a speaker" if self.takes_speaker else "takes none"
-            raise BundleError(
-                f"{self.encoder.path}: the graph {takes} but the bundle names {len(self.speakers)}; export it again."
-            )
+        check_speakers(self.encoder, self.speakers)
         self.memory_names = numbered(self.encoder.outputs, "memory")
         self.state_names = numbered(list(self.step_graph.inputs), "state")
         # Of what the encoder hands over, only a bias of the attention's energies has one value per symbol.
@@ -209,11 +203,7 @@ class OnnxAcoustic:
 
     def encode(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         """The encoder's outputs, memory and perhaps initial states, for `ids` (S,)."""
-        feeds = {"ids": ids[None]}
-        if self.takes_speaker:
-            feeds["speaker"] = np.array([self.speaker], dtype=np.int64)
-        values = self.encoder.run(feeds)
-        return dict(zip(self.encoder.outputs, values, strict=True))
+        return read_symbols(self.encoder, ids, self.speaker)
 
     def initial_states(self, encoded: dict[str, np.ndarray], n_symbols: int) -> list[np.ndarray]:
         """The encoder's states where it returns them, else zeros; an open axis of a state counts symbols."""
@@ -239,9 +229,7 @@ class _Utterance:
     def __init__(self, model: OnnxAcoustic, ids: np.ndarray, attempt: int = 0) -> None:
         self.model = model
         self.attempt = attempt
-        self.ids = np.ascontiguousarray(ids, dtype=np.int64)
-        if self.ids.ndim != 1 or not len(self.ids):
-            raise TextError("there is nothing to say: the text has no symbol that the voice knows.")
+        self.ids = checked_symbols(ids)
         self.stopped = False
         self.frames: list[np.ndarray] = []
         self.alignments: list[np.ndarray] = []

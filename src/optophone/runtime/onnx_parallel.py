@@ -7,10 +7,11 @@ import numpy as np
 
 from optophone.core.bundle import Bundle
 from optophone.core.durations import PLACE_FEATURES, place_frames, whole_durations
-from optophone.core.errors import BundleError, TextError
+from optophone.core.errors import BundleError
 from optophone.core.protocols import SpokenMel
 from optophone.core.speakers import speaker_names, speaker_number
 from optophone.runtime.session import Graph, SessionConfig
+from optophone.runtime.symbol_graph import check_speakers, checked_symbols, read_symbols
 
 SYMBOLS_GRAPH = "symbols.onnx"
 FRAMES_GRAPH = "frames.onnx"
@@ -37,11 +38,9 @@ class OnnxParallel:
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         manifest = bundle.manifest
-        if manifest.mel is None:
-            raise BundleError(f"{bundle.folder}: the acoustic model's manifest has no mel specification.")
         self.name = manifest.name
         self.vocabulary = bundle.vocabulary()
-        self.mel_spec = manifest.mel
+        self.mel_spec = bundle.mel_spec()
         self.speakers = speaker_names(manifest.configuration, str(bundle.folder)) or (manifest.name,)
         self.speaker = 0
         config = SessionConfig(threads=threads)
@@ -52,12 +51,7 @@ class OnnxParallel:
     def _check_graphs(self) -> None:
         self.symbols.require(["ids"], ["encoded", "log_durations"])
         self.frames.require(["encoded", "places"], ["mel"])
-        self.takes_speaker = "speaker" in self.symbols.inputs
-        if self.takes_speaker != (len(self.speakers) > 1):
-            takes = "takes a speaker" if self.takes_speaker else "takes none"
-            raise BundleError(
-                f"{self.symbols.path}: the graph {takes} but the bundle names {len(self.speakers)}; export it again."
-            )
+        check_speakers(self.symbols, self.speakers)
         n_features = self.frames.inputs["places"].shape[2]
         if n_features != PLACE_FEATURES:
             raise BundleError(
@@ -80,9 +74,7 @@ class OnnxParallel:
         Raises:
             TextError: there are no symbols.
         """
-        ids = np.ascontiguousarray(ids, dtype=np.int64)
-        if ids.ndim != 1 or not len(ids):
-            raise TextError("there is nothing to say: the text has no symbol that the voice knows.")
+        ids = checked_symbols(ids)
         encoded, durations = self.lay_out(ids)
         alignment = np.repeat(np.eye(len(ids), dtype=np.float32), durations, axis=0)
         return SpokenMel(self.draw(encoded, durations), alignment)
@@ -97,10 +89,7 @@ class OnnxParallel:
 
     def encode(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The encoded symbols (S, D) and ln(1 + frames) (S,) of each, for `ids` (S,)."""
-        feeds = {"ids": ids[None]}
-        if self.takes_speaker:
-            feeds["speaker"] = np.array([self.speaker], dtype=np.int64)
-        values = dict(zip(self.symbols.outputs, self.symbols.run(feeds), strict=True))
+        values = read_symbols(self.symbols, ids, self.speaker)
         return values["encoded"][0], values["log_durations"][0]
 
     def lay_out(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -38,15 +38,12 @@ class OnnxRecognizer:
     def __init__(
         self, bundle: Bundle, sentences: Sequence[Sequence[str]] = (), order: int = 1, threads: int = 1
     ) -> None:
-        manifest = bundle.manifest
-        if manifest.mel is None:
-            raise BundleError(f"{bundle.folder}: the recogniser's bundle has no mel; export it again.")
         try:
-            search = manifest.configuration.get("search", {})
+            search = bundle.manifest.configuration.get("search", {})
             self.search = from_mapping(CtcSearchConfig, search, f"{bundle.folder}: configuration.search")
         except ConfigurationError as error:
             raise BundleError(str(error)) from None
-        self.mel_spec, self.vocabulary = manifest.mel, bundle.vocabulary()
+        self.mel_spec, self.vocabulary = bundle.mel_spec(), bundle.vocabulary()
         if SPACE not in self.vocabulary.symbols:
             raise BundleError(f"{bundle.folder}: its vocabulary has no space, so there are no words.")
         self.graph = Graph(bundle.file(RECOGNIZER_GRAPH), SessionConfig(threads))

@@ -76,10 +76,8 @@ class OnnxVocoder:
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         manifest = bundle.manifest
-        if manifest.mel is None:
-            raise BundleError(f"{bundle.folder}: the vocoder's manifest has no mel specification.")
         self.name = manifest.name
-        self.mel_spec = manifest.mel
+        self.mel_spec = bundle.mel_spec()
         known = {field.name for field in dataclasses.fields(OnnxVocoderConfig)}
         chosen = {key: value for key, value in manifest.configuration.items() if key in known}
         self.config = from_mapping(OnnxVocoderConfig, chosen, f"{bundle.folder}: configuration")
