@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
-from optophone.core.bundle import Bundle, BundleWriter, open_bundle
+from optophone.core.bundle import BundleWriter, open_bundle
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
@@ -24,7 +23,7 @@ from optophone.core.vocabulary import Vocabulary
 from optophone.export.differences import largest_difference, worse
 from optophone.export.import_facts import ImportFacts
 from optophone.export.onnx_graph import export_graph
-from optophone.export.quantize import quantize_embeddings, quantize_products, store_in_half
+from optophone.export.quantize import quantize_graph
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
 from optophone.models.acoustic.decoder import DecoderMemory, DecoderState
 from optophone.models.acoustic.speaker_choice import keep_speaker
@@ -152,7 +151,8 @@ def export_acoustic(
     if precision == "fp32":
         return measured
     with _writer(trained, folder / precision) as writer:
-        _quantize(open_bundle(exact), writer)
+        for name in _GRAPHS:
+            quantize_graph(exact / name, writer.path(name), _KEPT)
     comparison = compare(reference, OnnxAcoustic(open_bundle(folder / precision)), examples)
     if not (comparison["duration_change"] <= LARGEST_DURATION_CHANGE and comparison["same_stops"] == 1.0):
         raise ExportError(
@@ -231,16 +231,6 @@ def _export_graphs(trained: TrainedAcoustic, writer: BundleWriter, example: np.n
     mel = torch.zeros(1, config.n_mels, 40)
     frames = {"mel": {2: "frames"}, "refined": {2: "frames"}}
     export_graph(PostnetGraph(model), writer.path("postnet.onnx"), {"mel": mel}, ["refined"], frames)
-
-
-def _quantize(exact: Bundle, writer: BundleWriter) -> None:
-    """Write the three graphs with eight-bit matrix products and embeddings; the rest is stored in sixteen bits."""
-    for name in _GRAPHS:
-        quantize_products(exact.file(name), writer.path(name), _KEPT)
-        model = onnx.load(writer.path(name))
-        quantize_embeddings(model)
-        store_in_half(model)
-        onnx.save(model, writer.path(name))
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +19,7 @@ from optophone.core.vocabulary import Vocabulary
 from optophone.export.differences import largest_difference, worse
 from optophone.export.import_facts import ImportFacts
 from optophone.export.onnx_graph import export_graph
-from optophone.export.quantize import quantize_convolutions, quantize_embeddings, quantize_products, store_in_half
+from optophone.export.quantize import quantize_convolutions, quantize_graph
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
 from optophone.runtime.onnx_captioner import OnnxCaptioner
 
@@ -219,18 +218,13 @@ def _quantize(
     """Write both graphs in eight bits."""
     encoder, step = writer.path("encoder.onnx"), writer.path("step.onnx")
     if trained.picture is None:
-        quantize_products(exact.file("encoder.onnx"), encoder)
+        quantize_graph(exact.file("encoder.onnx"), encoder)
     else:
         captioner = OnnxCaptioner(exact)
         feeds = [captioner.prepare(calibration[i : i + _BATCH]) for i in range(0, len(calibration), _BATCH)]
         quantize_convolutions(exact.file("encoder.onnx"), encoder, feeds)
-        quantize_products(encoder, encoder)
-    quantize_products(exact.file("step.onnx"), step)
-    for path in (encoder, step):
-        model = onnx.load(path)
-        quantize_embeddings(model)
-        store_in_half(model)
-        onnx.save(model, path)
+        quantize_graph(encoder, encoder)
+    quantize_graph(exact.file("step.onnx"), step)
 
 
 @torch.no_grad()

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
-from optophone.core.bundle import Bundle, BundleWriter, open_bundle
+from optophone.core.bundle import BundleWriter, open_bundle
 from optophone.core.configuration import to_mapping
 from optophone.core.mel import MelSpec
 from optophone.core.speakers import speaker_number
@@ -19,7 +18,7 @@ from optophone.core.unit_origin import SECTION, UnitOrigin
 from optophone.core.vocabulary import Vocabulary
 from optophone.export.differences import largest_difference, worse
 from optophone.export.onnx_graph import export_graph
-from optophone.export.quantize import quantize_embeddings, quantize_products, store_in_half
+from optophone.export.quantize import quantize_graph
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
 from optophone.models.acoustic.parallel import ParallelAcoustic, frames_of
 from optophone.runtime.onnx_parallel import FRAMES_GRAPH, SYMBOLS_GRAPH, OnnxParallel
@@ -131,7 +130,8 @@ def export_parallel(
     if precision == "fp32":
         return measured
     with _writer(trained, folder / precision) as writer:
-        _quantize(open_bundle(exact), writer)
+        for name in (SYMBOLS_GRAPH, FRAMES_GRAPH):
+            quantize_graph(exact / name, writer.path(name), _KEPT)
     comparison = compare(reference, OnnxParallel(open_bundle(folder / precision)), examples)
     if not (
         comparison["duration_change"] <= LARGEST_DURATION_CHANGE
@@ -218,13 +218,3 @@ def _export_graphs(trained: TrainedParallel, writer: BundleWriter) -> None:
     frames = {"encoded": torch.zeros(1, places.shape[1], model.config.dim), "places": places}
     axes = {"encoded": {1: "frames"}, "places": {1: "frames"}, "mel": {2: "frames"}}
     export_graph(FramesGraph(model), writer.path(FRAMES_GRAPH), frames, ["mel"], axes)
-
-
-def _quantize(exact: Bundle, writer: BundleWriter) -> None:
-    """Write both graphs with eight-bit matrix products and embeddings; the rest is stored in sixteen bits."""
-    for name in (SYMBOLS_GRAPH, FRAMES_GRAPH):
-        quantize_products(exact.file(name), writer.path(name), _KEPT)
-        model = onnx.load(writer.path(name))
-        quantize_embeddings(model)
-        store_in_half(model)
-        onnx.save(model, writer.path(name))

@@ -87,6 +87,16 @@ def quantize_convolutions(
         )
 
 
+def quantize_graph(source: Path, target: Path, kept: Collection[str] = ()) -> None:
+    """Matrix products and embeddings in eight bits, and what else is large stored in sixteen; see `quantize_products`,
+    `quantize_embeddings` and `store_in_half`."""
+    quantize_products(source, target, kept)
+    model = onnx.load(target)
+    quantize_embeddings(model)
+    store_in_half(model)
+    onnx.save(model, target)
+
+
 def quantize_products(source: Path, target: Path, kept: Collection[str] = ()) -> None:
     """Matrix products with constant weights (K, N) in eight bits; the other factor is scaled as it comes, per call.
 

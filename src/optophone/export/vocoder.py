@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 
 from optophone.core.bundle import Bundle, BundleWriter, open_bundle
@@ -18,7 +17,7 @@ from optophone.core.mel import MelSpec, log_mel, stft
 from optophone.export.differences import largest_difference
 from optophone.export.import_facts import ImportFacts
 from optophone.export.onnx_graph import export_graph
-from optophone.export.quantize import quantize_products, store_in_half
+from optophone.export.quantize import quantize_graph
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
 from optophone.export.waveglow_graph import WaveGlowGraph
 from optophone.models.vocoders.waveglow import WaveGlow
@@ -223,10 +222,7 @@ def write_unchecked(trained: TrainedVocoder, graph: WaveGlowGraph, folder: Path,
         if exact is None:
             _export_graph(trained, graph, path)
         else:
-            quantize_products(exact, path, _KEPT)
-            model = onnx.load(path)
-            store_in_half(model)
-            onnx.save(model, path)
+            quantize_graph(exact, path, _KEPT)
     return open_bundle(folder)
 
 

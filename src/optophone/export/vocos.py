@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +15,7 @@ from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
 from optophone.export.differences import largest_difference
 from optophone.export.onnx_graph import export_graph
-from optophone.export.quantize import quantize_products, store_in_half
+from optophone.export.quantize import quantize_graph
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
 from optophone.export.vocoder import LARGEST_DIFFERENCE, LARGEST_SPECTRAL_ERROR, compare
 from optophone.models.vocoders.vocos import Vocos
@@ -145,8 +144,5 @@ def _write(trained: TrainedVocos, folder: Path, exact: Path | None) -> Bundle:
             axes = {"mel": {2: "frames"}, "wave": {1: "samples"}}
             export_graph(VocosGraph(trained.model), path, {"mel": mel}, ["wave"], axes)
         else:
-            quantize_products(exact, path, [_INVERSE])
-            model = onnx.load(path)
-            store_in_half(model)
-            onnx.save(model, path)
+            quantize_graph(exact, path, [_INVERSE])
     return open_bundle(folder)
