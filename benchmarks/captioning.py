@@ -15,8 +15,6 @@ cores; figures taken beside a foreign load above .1 say little.
 
 import argparse
 import copy
-import json
-import os
 import statistics
 import sys
 import tempfile
@@ -29,7 +27,7 @@ import torch
 from main_job import machine
 from plain_xlan import END, PlainXLan
 from torch import Tensor, nn
-from waveglow import timed
+from turns import Side, options_of, place, run, take_turns
 
 from optophone.checkpoints.xlan import XLAN_SEARCH, xlan_state_dict
 from optophone.core.bundle import open_bundle
@@ -56,7 +54,6 @@ RUNTIME: dict[Precision, str] = {"fp32": "ONNX Runtime", "int8": "ONNX Runtime, 
 TOLERANCE = 1e-4
 
 Captions = list[tuple[tuple[int, ...], float]]
-Side = Callable[[], Any]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -157,7 +154,7 @@ def measure_describing(model: XLan, runtime: Mapping[str, OnnxCaptioner], repeat
             agreement = {name: compare_captions(found, captions[PLAIN]) for name, found in captions.items()}
             if not exact_sides_agree(agreement):
                 raise SystemExit(f"the sides differ: {agreement}")
-            figures = take_turns(sides, repeats)
+            figures = figures_of(sides, repeats)
             for name, figure in figures.items():
                 figure |= agreement[name] | ratios(figure, figures)
             row = {"pictures": n_pictures, "beam_size": beam_size, "steps": N_STEPS, "sides": figures}
@@ -263,7 +260,7 @@ def measure_learning(model: XLan, repeats: int) -> dict[str, Any]:
     }
     for side in sides.values():  # the warm-up
         side()
-    figures = take_turns(sides, repeats)
+    figures = figures_of(sides, repeats)
     for figure in figures.values():
         figure |= ratios(figure, figures)
     print_row(f"training step, {len(lesson.regions)} pictures × {CAPTIONS_PER_PICTURE}", figures)
@@ -281,14 +278,10 @@ def measure_learning(model: XLan, repeats: int) -> dict[str, Any]:
 # Measuring and printing
 
 
-def take_turns(sides: Mapping[str, Side], repeats: int) -> dict[str, dict[str, Any]]:
-    """Each side once a round; by name its medians in milliseconds, and the foreign load in cores."""
-    timings: dict[str, list[tuple[float, float, float]]] = {name: [] for name in sides}
-    for _ in range(repeats):
-        for name, side in sides.items():
-            timings[name].append(timed(side))
+def figures_of(sides: Mapping[str, Side], repeats: int) -> dict[str, dict[str, Any]]:
+    """By name the medians of sides in turns, in milliseconds, and the foreign load in cores."""
     figures = {}
-    for name, rows in timings.items():
+    for name, rows in take_turns(sides, repeats).items():
         seconds, processor, foreign = zip(*rows, strict=True)
         figures[name] = {
             "median_ms": round(1e3 * statistics.median(seconds), 1),
@@ -350,21 +343,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print, write JSON where asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--repeats", type=int, default=9)
+    parser = options_of(__doc__, repeats=9)
     parser.add_argument("--no-describing", action="store_true")
     parser.add_argument("--no-runtime", action="store_true", help="leave out the exported graphs")
     parser.add_argument("--no-training", action="store_true")
-    parser.add_argument("-o", "--output", type=Path, help="a JSON file")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    result = measure(options)
-    if options.output:
-        options.output.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"\nwritten to {options.output}")
-    here = result["machine"]
-    print(f"\n{here['processor']}, {here['threads']} of {here['cores']} threads, PyTorch {here['torch']}")
+    result = run(parser, measure)
+    print(f"\n{place(result)}, PyTorch {result['machine']['torch']}")
 
 
 if __name__ == "__main__":

@@ -19,9 +19,7 @@ took meanwhile, in cores; figures taken beside a foreign load above .1 say littl
 import argparse
 import dataclasses
 import itertools
-import json
 import math
-import os
 import statistics
 import tempfile
 import warnings
@@ -34,7 +32,7 @@ import torch
 from main_job import machine
 from plain_tacotron2 import PlainTacotron2
 from torch import Tensor
-from waveglow import timed
+from turns import Side, Timing, options_of, place, run, take_turns, timed
 
 from optophone.checkpoints.tacotron2 import tacotron2_state_dict
 from optophone.core.bundle import open_bundle
@@ -50,8 +48,6 @@ from optophone.runtime.onnx_acoustic import OnnxAcoustic, _prenet_masks
 PLAIN, OURS = "plain", "ours"
 RUNTIME: dict[Precision, str] = {"fp32": "ONNX Runtime", "int8": "ONNX Runtime, int8"}
 MATRIX = 8192  # rows and columns of what is read for the rate: 268 MB
-
-Side = Callable[[], Any]
 
 
 def random_tacotron2(config: Tacotron2Config) -> Tacotron2:
@@ -146,11 +142,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         warnings.simplefilter("ignore")  # about speech without an end
         runtime = export(model, ids, Path(folder), options.frames, options.threads)
         mels = mels_of(model, runtime, ids, options.frames)  # the warm-up
-        sides = sides_of(model, runtime, ids, options.frames)
-        timings: dict[str, list[tuple[float, float, float]]] = {name: [] for name in sides}
-        for _ in range(options.repeats):
-            for name, side in sides.items():
-                timings[name].append(timed(side))
+        timings = take_turns(sides_of(model, runtime, ids, options.frames), options.repeats)
     spec = MelSpec()
     result: dict[str, Any] = {
         "machine": machine(options.threads) | {"torch": torch.__version__},
@@ -166,7 +158,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return completed(result, differences(mels))
 
 
-def figures(rows: list[tuple[float, float, float]], options: argparse.Namespace) -> dict[str, float]:
+def figures(rows: list[Timing], options: argparse.Namespace) -> dict[str, float]:
     """Medians of one side; `timed` gives processor seconds a thread."""
     seconds, processor, foreign = (statistics.median(column) for column in zip(*rows, strict=True))
     return {
@@ -208,28 +200,19 @@ def print_table(result: dict[str, Any]) -> None:
         else:
             line += f"{'':8}{'':11}{row['foreign_cores']:>9.2f}"
         print(line)
-    here = result["machine"]
     print(
         f"{result['parameters']:,} parameters, {result['mb_of_a_step']} MB a step, {result['frames']} frames "
         f"({result['audio_s']} s), mels that spread by {result['mel_spread']:.2f}"
     )
-    print(f"{here['processor']}, {here['threads']} of {here['cores']} threads, {result['reading_gb_per_s']} GB/s")
+    print(f"{place(result)}, {result['reading_gb_per_s']} GB/s")
 
 
 def main() -> None:
     """Measure, print a table, write JSON where asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__, repeats=9)
     parser.add_argument("--frames", type=int, default=400)
     parser.add_argument("--symbols", type=int, default=60, help="of the text")
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("-o", "--output", type=Path, help="a JSON file")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    result = measure(options)
-    if options.output:
-        options.output.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print_table(result)
+    print_table(run(parser, measure))
 
 
 if __name__ == "__main__":

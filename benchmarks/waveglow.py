@@ -16,11 +16,8 @@ reaches on this machine with as many threads.
 """
 
 import argparse
-import json
-import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +25,11 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from main_job import foreign_seconds, machine
+from main_job import machine
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 from torch.nn import functional
+from turns import Timing, options_of, place, run, take_turns, timed
 
 from optophone.checkpoints.waveglow import waveglow_state_dict
 from optophone.core.bundle import Bundle, open_bundle
@@ -155,14 +153,6 @@ def byte_peak(folder: Path, threads: int) -> float:
     return best
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, float, float]:
-    """Seconds on the clock, processor seconds over the threads, and the foreign load in cores."""
-    others, began, used = foreign_seconds(), time.perf_counter(), time.process_time()
-    work()
-    seconds, processor = time.perf_counter() - began, time.process_time() - used
-    return seconds, processor / torch.get_num_threads(), max(0.0, foreign_seconds() - others) / seconds
-
-
 def write_bundles(model: WaveGlow, folder: Path) -> dict[str, Bundle]:
     """The model as users run it."""
     trained = TrainedVocoder(model, MelSpec(), ImportFacts("benchmark", "waveglow", "", ""), denoise=0.0)
@@ -196,10 +186,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         readings = readings_of(random_waveglow(config), options, Path(folder))
         waves = {name: read() for name, read in readings.items()}  # the warm-up
-        timings: dict[str, list[tuple[float, float, float]]] = {name: [] for name in readings}
-        for _ in range(options.repeats):
-            for name, read in readings.items():
-                timings[name].append(timed(read))
+        timings = take_turns(readings, options.repeats)
         peaks = {"matrix_peak_gflops": matrix_peak(), "byte_peak_gops": byte_peak(Path(folder), options.threads)}
     spec = MelSpec()
     result: dict[str, Any] = {
@@ -224,7 +211,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def figures(rows: list[tuple[float, float, float]], audio_s: float, at_peak_s: float) -> dict[str, float]:
+def figures(rows: list[Timing], audio_s: float, at_peak_s: float) -> dict[str, float]:
     """Medians of one side."""
     seconds, processor, foreign = (statistics.median(column) for column in zip(*rows, strict=True))
     return {
@@ -254,9 +241,8 @@ def print_table(result: dict[str, Any]) -> None:
             f"{row['share_of_peak']:>12.0%}{row['times_faster']:>7.2f}×{row['times_less_processor']:>9.2f}×"
             f"{row['foreign_cores']:>9.2f}{row['largest_difference']:>10.1e}{row['relative_error']:>10.1e}"
         )
-    here = result["machine"]
     print(
-        f"{here['processor']}, {here['threads']} of {here['cores']} threads, {result['matrix_peak_gflops']} GFLOP/s, "
+        f"{place(result)}, {result['matrix_peak_gflops']} GFLOP/s, "
         f"{result['byte_peak_gops']} GOP/s of bytes; waves of {result['root_mean_square']:.2f} rms"
     )
     print("The peak's share counts the operations of the plain reading, so folding may pass 100 %.")
@@ -270,10 +256,8 @@ def print_table(result: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure, print a table, write JSON where asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__, repeats=5)
     parser.add_argument("--frames", type=int, default=400)
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--channels", type=int, default=256)
     parser.add_argument("--flows", type=int, default=12)
     parser.add_argument(
@@ -283,13 +267,7 @@ def main() -> None:
     parser.add_argument("--portion", type=int, help="frames that go through a graph together; default: the bundle's")
     parser.add_argument("--no-runtime", action="store_true", help="leave out the bundles")
     parser.add_argument("--bundle", type=Path, help="a trained WaveGlow of eight bits")
-    parser.add_argument("-o", "--output", type=Path, help="a JSON file")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    result = measure(options)
-    if options.output:
-        options.output.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print_table(result)
+    print_table(run(parser, measure))
 
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ foreign load is the processor time that other processes took meanwhile, in cores
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from main_job import foreign_seconds, machine
+from main_job import machine
+from turns import Side, place, timed
 
 from optophone.models.units.fast_wavenet import FastWaveNet
 from optophone.models.units.sample_distributions import N_UNIFORMS
@@ -53,16 +53,10 @@ class PlainDrawing:
         return self.by_sample(window, told)[:, :, -1].numpy()
 
 
-def timed(work: Callable[[], Any], n: int) -> dict[str, float]:
+def rates(work: Side, n: int) -> dict[str, float]:
     """Samples a second, on the clock and of the processor, of `work`, which draws `n`; the foreign load in cores."""
-    others, began, used = foreign_seconds(), time.perf_counter(), time.process_time()
-    work()
-    seconds, processor = time.perf_counter() - began, time.process_time() - used
-    return {
-        "samples_per_s": n / seconds,
-        "samples_per_processor_s": n * torch.get_num_threads() / processor,
-        "foreign_cores": max(0.0, foreign_seconds() - others) / seconds,
-    }
+    seconds, processor, foreign = timed(work)
+    return {"samples_per_s": n / seconds, "samples_per_processor_s": n / processor, "foreign_cores": foreign}
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -107,8 +101,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     difference = float(np.abs(draw_fast(4)() - draw_plain(4)()).max())  # the warm-up, too
     rows: dict[str, list[dict[str, float]]] = {"plain": [], "remembering": []}
     for _ in range(options.repeats):
-        rows["plain"].append(timed(draw_plain(options.plain_samples), options.plain_samples * options.waves))
-        rows["remembering"].append(timed(draw_fast(options.samples), options.samples * options.waves))
+        rows["plain"].append(rates(draw_plain(options.plain_samples), options.plain_samples * options.waves))
+        rows["remembering"].append(rates(draw_fast(options.samples), options.samples * options.waves))
     result: dict[str, Any] = {"machine": machine(options.threads), "published": options.published}
     result |= {"output": options.output, "waves": options.waves, "reach": config.reach}
     for name, found in rows.items():
@@ -133,8 +127,7 @@ def print_table(result: dict[str, Any]) -> None:
     print(
         f"{result['real_time_factor']:.2f} s a second of sound; largest difference {result['largest_difference']:.1e}"
     )
-    here = result["machine"]
-    print(f"{here['processor']}, {here['threads']} of {here['cores']} threads, {result['waves']} at once")
+    print(f"{place(result)}, {result['waves']} at once")
 
 
 def main() -> None:
