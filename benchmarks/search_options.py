@@ -53,6 +53,7 @@ def main() -> None:
             captioner.search.max_length,
             alpha,
             norm,
+            forbid_repeats=captioner.search.forbid_repeats,
             forbidden=captioner.search.forbidden,  # type: ignore[arg-type]
         )
         captions = [text for memory, state in batches for text in decode(captioner, memory, state, config)]

@@ -9,11 +9,14 @@ import torch
 import yaml
 from PIL import Image
 
+from optophone.cli import voice_evaluation
 from optophone.cli.main import run
+from optophone.core.audio import write_wave
 from optophone.core.bundle import open_bundle
 from optophone.core.configuration import from_mapping, to_mapping
 from optophone.core.mel import log_mel
 from optophone.core.vocabulary import build_words
+from optophone.data.espeak import EspeakConfig, load_espeak
 from optophone.data.manifest import write_dataset, write_manifest
 from optophone.data.voice_segments import sounding_rows
 from optophone.export.results import content_hash
@@ -25,7 +28,7 @@ from optophone.training import vocos_training
 from optophone.training.vocoding import VocoderExperiment, build_model
 from optophone.training.vocos_training import VocosExperiment
 from optophone.training.weights import save_weights
-from tiny_bundles import BRIGHT, DARK, picture, write_captioner
+from tiny_bundles import BRIGHT, DARK, picture, write_captioner, write_voice
 from tiny_datasets import vocoder_experiment, vocos_experiment, write_speech
 from tiny_models import DECODERS, tiny_acoustic
 
@@ -158,11 +161,46 @@ def test_a_voice_is_exported_and_heard(tmp_path: Path, capfd: pytest.CaptureFixt
     arguments = ["evaluate", "voice", str(tmp_path / "out"), str(data), "--limit", "2", "--jobs", "1", "-q"]
     assert run([*arguments, "-o", str(result)]) == 0
     found = json.loads(result.read_text())
+    assert found["baseline"] == "espeak-ng"
     assert found["reference"] == options  # as the training data was spoken
     assert found["scores"]["stop_failures"] == 2  # its gate never opens
     assert found["scores"]["word_error_rate"] > 0.5  # it babbles
     assert found["scores"]["reference_word_error_rate"] < 0.5
-    assert "cut off before their end: 2 of 2" in capfd.readouterr().out
+    out = capfd.readouterr().out
+    assert "cut off before their end: 2 of 2" in out
+    assert "compared with: espeak-ng (voice en-gb, speed 160, pitch 40)" in out
+
+
+@pytest.mark.filterwarnings("ignore:the voice did not find")
+def test_a_voice_is_compared_with_people(
+    tmp_path: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pocketsphinx")
+    pytest.importorskip("espeakng_loader")
+    texts, rows = ["a dog runs", "two girls play ball", "", "the boy jumps"], []
+    espeak = load_espeak(EspeakConfig())
+    for i, text in enumerate(texts):
+        row = {"id": f"{i}", "audio": f"{i}.wav", "duration_s": 1.0, "speaker": f"person {i % 2}"}
+        rows.append(row | ({"text": text} if text else {}))
+        wave = espeak.speak(text or "nobody knows this").astype(np.float32) / 32768
+        write_wave(tmp_path / f"{i}.wav", wave, espeak.sample_rate)
+    write_manifest(tmp_path / "dev.jsonl", rows)
+    write_dataset(tmp_path, "people", splits=["dev"], options={}, source="x", layout="tiny", licence="none")
+    voice, result = str(write_voice(tmp_path / "voice")), tmp_path / "voice.json"
+    monkeypatch.setattr(voice_evaluation, "load_espeak", lambda config: pytest.fail("it is not needed"))
+    arguments = ["evaluate", "voice", voice, str(tmp_path), "--jobs", "1", "-q"]
+    assert run([*arguments, "-o", str(result)]) == 0
+    found, out = json.loads(result.read_text()), capfd.readouterr().out
+    assert found["baseline"] == "recordings"
+    assert found["reference"] == {"recordings": "people", "speakers": ["person 0", "person 1"]}
+    assert sorted(found["texts"]) == sorted(filter(None, texts))
+    assert found["scores"]["reference_word_error_rate"] < 0.4 < found["scores"]["word_error_rate"]
+    assert found["scores"]["word_error_rate"] == found["hearings"][0]["voice"]
+    assert "compared with: the recordings of people, of 2 speakers" in out
+    assert "durations within 25 % of the recordings'" in out
+    assert "espeak" not in out
+    assert run([*arguments, "--baseline", "recordings", "--voice", "en-gb"]) == 2
+    assert "leave them out beside recordings" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -339,7 +339,12 @@ def doubt(
 @bundle_argument
 @dataset_argument
 @split_option
-@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Captions, drawn by chance.")
+@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Texts, drawn by chance.")
+@click.option(
+    "--baseline",
+    type=click.Choice(["recordings", "espeak-ng"]),
+    help="What to compare with.  [default: people's recordings where DATASET has them, else espeak-ng]",
+)
 @click.option("--voice", metavar="NAME", help="espeak-ng's voice.  [default: the one that the bundle learned from]")
 @click.option("--speed", type=int, metavar="N", help="espeak-ng's words a minute.  [default: as the bundle learned]")
 @recognizer_option
@@ -351,6 +356,7 @@ def voice(
     dataset: Path,
     split: str,
     limit: int,
+    baseline: Literal["recordings", "espeak-ng"] | None,
     voice: str | None,
     speed: int | None,
     recognizer: str,
@@ -358,19 +364,24 @@ def voice(
     jobs: int,
     quiet: bool,
 ) -> None:
-    """Let a recogniser hear captions of DATASET from the bundle and from espeak-ng.
+    """Let a recogniser hear texts of DATASET from the bundle, and from people or espeak-ng.
 
-    pocketsphinx knows the words of these captions and nothing else; a second pass also knows which words follow one
-    another. A bundle of ours does the same, and before that writes any words it hears, as Whisper does. A third voice,
-    espeak-ng sent through the bundle's vocoder, shows what the vocoder costs.
+    Where DATASET has recordings of people, the voice is compared with these; where it has captions without sound, or
+    speech of a synthesizer, with espeak-ng. A third voice, the same sent through the bundle's vocoder, shows what the
+    vocoder costs.
+
+    pocketsphinx knows the words of these texts and nothing else; a second pass also knows which words follow one
+    another. A bundle of ours does the same, and before that writes any words it hears, as Whisper does.
 
     \b
-    Example: optophone evaluate voice default data/flickr8k --limit 200 -o results/voice.json
+    Examples:
+      optophone evaluate voice default data/flickr8k --limit 200 -o results/voice.json
+      optophone evaluate voice bundles/lj data/ljspeech --recognizer bundles/recognizer
     """
-    from optophone.cli.voice_evaluation import VoiceEvaluation
+    from optophone.cli.voice_evaluation import VoiceEvaluation, VoiceEvaluationOptions
 
-    evaluation = VoiceEvaluation(bundle, dataset, split, limit, voice, speed, jobs, quiet, recognizer)
-    click.echo(evaluation.run(output))
+    chosen = VoiceEvaluationOptions(split, limit, baseline, voice, speed, jobs, quiet, recognizer)
+    click.echo(VoiceEvaluation(bundle, dataset, chosen).run(output))
 
 
 @evaluate.command("speech")

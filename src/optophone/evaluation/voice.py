@@ -1,4 +1,4 @@
-"""How well a voice can be understood, and whether it keeps to the length of the speech it learned from."""
+"""How well a voice can be understood, and whether it keeps to the length of the speech it is to be like."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ class Intelligibility:
     Args:
         order: of the recogniser's language model; 0 where any words may be heard.
         voice: of the voice under test; errors over words, may exceed 1.
-        reference: of the reference voice.
-        copied: of the reference voice sent through the same vocoder: what the vocoder alone costs.
+        reference: of the reference: recordings of people, or a voice that is known.
+        copied: of the reference sent through the same vocoder: what the vocoder alone costs.
         ratio: voice over reference; None where the reference has no errors.
         ratio_interval: ends of the interval that holds 95 % of the ratios when texts are drawn again, or None.
     """
@@ -54,7 +54,7 @@ class Intelligibility:
 
 @dataclass(frozen=True)
 class Durations:
-    """Lengths of utterances over those of the reference voice, silence at the ends left out.
+    """Lengths of utterances over those of the reference, silence at the ends left out.
 
     Args:
         within_25_percent: share of the ratios in 0.75..1.25.
@@ -102,7 +102,7 @@ def durations(voice: Sequence[Utterance], reference: Sequence[Utterance]) -> Dur
         raise DataError("No utterances to measure: there is no duration of nothing.")
     lengths = np.array([speech_duration(one.wave, one.sample_rate) for one in reference])
     if not lengths.all():
-        raise DataError("the reference voice was silent; there is nothing to compare with.")
+        raise DataError("the reference was silent in one of the texts; there is nothing to compare with.")
     ratios = np.array([speech_duration(one.wave, one.sample_rate) for one in voice]) / lengths
     low, median, high = np.quantile(ratios, [0.025, 0.5, 0.975])
     within = float((np.abs(ratios - 1) <= 0.25).mean())
