@@ -9,6 +9,7 @@ import pytest
 from optophone.cli import speech_evaluation
 from optophone.cli.main import run
 from optophone.cli.speech_evaluation import error_rates
+from optophone.core.bundle import open_bundle
 from optophone.evaluation.hard_sentences import read_sentences
 from optophone.evaluation.recognizer import spoken_words
 from tiny_bundles import write_system, write_vocoder, write_voice
@@ -38,6 +39,24 @@ def test_a_voice_is_compared_and_diagnosed(data: str, tmp_path: Path, capfd: pyt
     assert result["scores"]["stoi"] is result["recognizer"] is None
     assert result["attention"]["n_utterances"] == 2
     assert result["attention"]["stop_failures"] == result["attention"]["faulty"] == 0
+
+
+def test_its_figures_go_into_the_cards(data: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    system, results = write_system(tmp_path / "system"), [tmp_path / "voice.json", tmp_path / "copies.json"]
+    options = ["--limit", "2", "--no-recognizer", "-q"]
+    assert run(["evaluate", "speech", str(system), data, *options, "-o", str(results[0])]) == 0
+    assert run(["evaluate", "speech", str(system), data, "--copy-synthesis", *options, "-o", str(results[1])]) == 0
+    parts = [str(open_bundle(system).part(kind)) for kind in ("captioner", "acoustic", "vocoder")]
+    metrics = [option for path in results for option in ("--metrics", str(path))]
+    assert run(["export", *parts, "-o", str(tmp_path / "out"), *metrics]) == 0
+    for path, kind, name in zip(results, ("acoustic", "vocoder"), ("", "copy_"), strict=True):
+        part = open_bundle(open_bundle(tmp_path / "out").part(kind))
+        score = json.loads(path.read_text())["scores"]["mel_cepstral_distortion"]
+        assert part.manifest.metrics[f"{name}mel_cepstral_distortion"] == round(score, 3)
+        assert "mel-cepstral distortion from recordings, dB" in part.file("CARD.md").read_text()
+    capfd.readouterr()
+    assert run(["export", parts[0], "-o", str(tmp_path / "other"), "--metrics", str(results[0])]) == 2
+    assert "found with another bundle" in capfd.readouterr().err
 
 
 def test_hard_sentences_are_heard_too(

@@ -30,7 +30,7 @@ from optophone.evaluation.speech import (
 )
 from optophone.export.results import content_hash
 from optophone.pipelines import Voice
-from optophone.runtime.load import find_bundle, load_vocoder, load_voice
+from optophone.runtime.load import find_bundle, load_vocoder, load_voice, open_part
 
 _INSTALL = "pip install 'optophone[eval]'"
 _ROWS = {
@@ -76,7 +76,6 @@ class SpeechEvaluation:
 
     def __init__(self, bundle: str, dataset: Path, options: SpeechEvaluationOptions) -> None:
         opened = open_bundle(find_bundle(bundle))
-        self.manifest = opened.manifest
         self.voice: Voice | None = None
         if opened.manifest.kind == "vocoder":
             self.vocoder = load_vocoder(opened)
@@ -84,6 +83,10 @@ class SpeechEvaluation:
         else:
             self.voice = load_voice(bundle, threads=1)
             self.vocoder = self.voice.vocoder
+        judged = opened
+        if opened.manifest.kind == "system":
+            judged = open_part(opened, "vocoder" if options.copy_synthesis else "acoustic")
+        self.manifest = judged.manifest
         if options.copy_synthesis:
             options = replace(options, hard_sentences=False)
         self.options = options

@@ -54,6 +54,15 @@ _IMPORTED_LIMITS = (
     "What these weights can do, and what they must not be trusted with, those who trained them know; nothing was "
     "measured here but that the graphs compute what the weights say."
 )
+# Between a recording and what a voice, or a vocoder that copies, makes of it.
+_DISTANCES = {
+    "mel_cepstral_distortion": "mel-cepstral distortion from recordings, dB",
+    "log_spectral_distance": "log-spectral distance from recordings, dB",
+    "pitch_error_cents": "pitch error against recordings, cents",
+    "voicing_error": "share of frames voiced in the recording alone or in the speech alone",
+    "heard_word_error_rate": "word error rate of a recogniser",
+    "heard_recordings_word_error_rate": "word error rate of the same recogniser on the recordings",
+}
 _FIGURES = {
     "bleu_1": "BLEU-1 (0 to 100)",
     "bleu_2": "BLEU-2 (0 to 100)",
@@ -66,6 +75,19 @@ _FIGURES = {
     "word_error_ratio": "word error rate of a recogniser, relative to the same recogniser on the reference voice",
     "durations_within_25_percent": "share of utterances within 25 % of the reference voice's duration",
     "stop_failures": "utterances that had to be cut off",
+    "recordings_word_error_ratio": "word error rate of a recogniser, relative to the same recogniser on recordings",
+    "recordings_durations_within_25_percent": "share of utterances within 25 % of the recordings' duration",
+    "recordings_stop_failures": "texts of recordings that had to be cut off",
+    **_DISTANCES,
+    "duration_ratio": "duration, relative to the recordings",
+    "hard_pieces": "hard sentences, pieces spoken",
+    "hard_stop_failures": "of these cut off",
+    "hard_skips": "of these with something left out",
+    "hard_repeats": "of these with something said again",
+    "heard_hard_word_error_rate": "word error rate of a recogniser on hard sentences",
+    **{f"copy_{name}": f"{text}, of copies" for name, text in _DISTANCES.items()},
+    "copy_stoi": "intelligibility of copies of recordings (STOI, 0 to 1)",
+    "copy_pesq": "quality of copies of recordings (PESQ, wide band, up to 4.6)",
     "auc": "photographs told from drawn pictures, area under the curve",
     "auc_unseen_families": "the same, kinds of pictures that the detector never saw",
     "photographs_refused": "share of photographs wrongly refused as no photographs",

@@ -27,8 +27,35 @@ _CARRIED: dict[str, tuple[str, ...] | None] = {
         "cider_d_surer_half",
     ),
     "voice": ("word_error_ratio", "durations_within_25_percent", "stop_failures"),
+    "voice beside recordings": ("word_error_ratio", "durations_within_25_percent", "stop_failures"),
+    "speech": (
+        "mel_cepstral_distortion",
+        "pitch_error_cents",
+        "voicing_error",
+        "duration_ratio",
+        "heard_word_error_rate",
+        "heard_recordings_word_error_rate",
+        "heard_hard_word_error_rate",
+        "hard_pieces",
+        "hard_stop_failures",
+        "hard_skips",
+        "hard_repeats",
+    ),
+    "copy synthesis": (
+        "mel_cepstral_distortion",
+        "log_spectral_distance",
+        "pitch_error_cents",
+        "voicing_error",
+        "stoi",
+        "pesq",
+        "heard_word_error_rate",
+        "heard_recordings_word_error_rate",
+    ),
     "recognizer": None,  # all: error rates have the names of the data sets that they were found on
 }
+# What is put before the names of the scores, where another kind of result has scores of the same names.
+_PREFIX = {"shuffled captions": "shuffled_", "voice beside recordings": "recordings_", "copy synthesis": "copy_"}
+_OF_SPEECH = ("speech", "copy synthesis")
 
 
 @dataclass(frozen=True)
@@ -51,7 +78,7 @@ class Result:
 
     def metrics(self) -> dict[str, Any]:
         """The scores that a bundle carries along, rounded as tables are."""
-        prefix = "shuffled_" if self.kind == "shuffled captions" else ""
+        prefix = _PREFIX.get(self.kind, "")
         names = _CARRIED[self.kind] or tuple(self.scores)
         kept = {f"{prefix}{name}": self.scores[name] for name in names if self.scores[name] is not None}
         return {name: round(value, 3) if isinstance(value, float) else value for name, value in kept.items()}
@@ -78,12 +105,29 @@ def read_result(path: str | Path) -> Result:
     path = Path(path)
     try:
         content = json.loads(path.read_bytes())
-        result = Result(path, content["kind"], content["bundle"]["content"], content["scores"], content["calibration"])
+        kind = _kind_of(content)
+        scores = _speech_scores(content) if kind in _OF_SPEECH else content["scores"]
+        result = Result(path, kind, content["bundle"]["content"], scores, content.get("calibration"))
         if result.kind not in _CARRIED:
             raise ValueError(f"kind {result.kind!r}")
         result.metrics()
     except OSError as error:
         raise DataError(f"{path}: cannot read the result ({error.strerror}).") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a result of optophone evaluate ({type(error).__name__}: {error}).") from None
     return result
+
+
+def _kind_of(content: Mapping[str, Any]) -> str:
+    """A voice beside people has other figures than beside a synthesizer."""
+    beside_people = content["kind"] == "voice" and content.get("baseline") == "recordings"
+    return "voice beside recordings" if beside_people else content["kind"]
+
+
+def _speech_scores(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The distances from recordings, what a recogniser heard, and the faults of the attention; None: not measured."""
+    heard, attention = content["recognizer"] or {}, content["attention"] or {}
+    rates = {"": "made", "recordings_": "recorded", "hard_": "hard"}
+    words = {f"heard_{name}word_error_rate": heard.get(key, {}).get("word") for name, key in rates.items()}
+    faults = {f"hard_{name}": attention.get(name) for name in ("stop_failures", "skips", "repeats")}
+    return {**content["scores"], **words, **faults, "hard_pieces": attention.get("n_utterances")}

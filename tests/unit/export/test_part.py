@@ -66,6 +66,62 @@ def test_results_and_confidence_are_put_in(parts: dict[str, Path], tmp_path: Pat
     assert open_bundle(tmp_path / "again").manifest.metrics == manifest.metrics
 
 
+def speech_result(path: Path, kind: str, bundle: Path, measured: bool = True) -> Path:
+    distances = ("mel_cepstral_distortion", "log_spectral_distance", "pitch_error_cents", "voicing_error", "pesq")
+    scores = {name: 1.23456 + i for i, name in enumerate(distances)} | {"duration_ratio": 0.9, "stoi": None}
+    recognizer = {"made": {"word": 0.25}, "recorded": {"word": 0.125}}
+    attention = None
+    if kind == "speech":
+        recognizer["hard"] = {"word": 0.5}
+        attention = {"n_utterances": 40, "stop_failures": 1, "skips": 2, "repeats": 0}
+    content = content_hash(open_bundle(bundle).manifest)
+    found = {"kind": kind, "bundle": {"content": content}, "scores": scores}
+    found |= {"recognizer": recognizer if measured else None, "attention": attention if measured else None}
+    path.write_text(json.dumps(found))
+    return path
+
+
+def test_results_on_recordings_are_put_in(parts: dict[str, Path], tmp_path: Path) -> None:
+    acoustic, vocoder = open_bundle(parts["acoustic"]), open_bundle(write_vocoder(tmp_path / "vocoder"))
+    results = [
+        read_result(speech_result(tmp_path / "speech.json", "speech", acoustic.folder)),
+        read_result(speech_result(tmp_path / "copies.json", "copy synthesis", vocoder.folder)),
+    ]
+    export_system(tmp_path / "voice", "ours", [acoustic, vocoder], Additions(results))
+    metrics = open_bundle(tmp_path / "voice").manifest.metrics
+    assert metrics["mel_cepstral_distortion"] == metrics["copy_mel_cepstral_distortion"] == 1.235
+    assert (metrics["heard_word_error_rate"], metrics["heard_hard_word_error_rate"]) == (0.25, 0.5)
+    assert (metrics["hard_pieces"], metrics["hard_skips"], metrics["copy_pesq"]) == (40, 2, 5.235)
+    assert "copy_stoi" not in metrics  # it was not measured
+    card = (tmp_path / "voice/acoustic/CARD.md").read_text()
+    for line in (
+        "- mel-cepstral distortion from recordings, dB: 1.235",
+        "- duration, relative to the recordings: 0.9",
+        "- word error rate of a recogniser: 0.25",
+        "- word error rate of the same recogniser on the recordings: 0.125",
+        "- of these cut off: 1",
+    ):
+        assert f"{line}\n" in card
+    assert (
+        "- quality of copies of recordings (PESQ, wide band, up to 4.6): 5.235\n"
+        in (tmp_path / "voice/vocoder/CARD.md").read_text()
+    )
+    bare = read_result(speech_result(tmp_path / "bare.json", "speech", acoustic.folder, measured=False))
+    assert set(bare.metrics()) == {
+        "mel_cepstral_distortion", "pitch_error_cents", "voicing_error", "duration_ratio"
+    }  # fmt: skip
+
+
+def test_a_voice_beside_people_has_figures_of_its_own(parts: dict[str, Path], tmp_path: Path) -> None:
+    path = result_file(tmp_path / "voice.json", "voice", parts["acoustic"])
+    espeak = read_result(path).metrics()
+    beside_people = json.loads(path.read_text()) | {"baseline": "recordings"}
+    path.write_text(json.dumps(beside_people))
+    assert read_result(path).metrics() == {f"recordings_{name}": value for name, value in espeak.items()}
+    finish_part(open_bundle(parts["acoustic"]), tmp_path / "out", Additions([read_result(path)]))
+    assert "within 25 % of the recordings' duration: 0.97\n" in (tmp_path / "out/CARD.md").read_text()
+
+
 def test_results_of_something_else_are_refused(parts: dict[str, Path], tmp_path: Path) -> None:
     captioner = open_bundle(parts["captioner"])
     foreign = read_result(result_file(tmp_path / "voice.json", "voice", parts["acoustic"]))
@@ -79,7 +135,17 @@ def test_results_of_something_else_are_refused(parts: dict[str, Path], tmp_path:
 
 
 @pytest.mark.parametrize(
-    "content", [None, "no json", "[]", '{"kind": "captions"}', '{"kind": "x", "bundle": {"content": ""}}']
+    "content",
+    [
+        None,
+        "no json",
+        "[]",
+        '{"kind": "captions"}',
+        '{"kind": "x", "bundle": {"content": ""}}',
+        '{"kind": "speech", "bundle": {"content": ""}, "scores": {}, "recognizer": "x", "attention": null}',
+        '{"kind": "speech", "bundle": {"content": ""}, "scores": {}, "recognizer": null, "attention": null}',
+        '{"kind": ["voice"], "bundle": {"content": ""}, "scores": {}}',
+    ],
 )
 def test_what_is_no_result_is_named(content: str | None, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
