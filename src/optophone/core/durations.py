@@ -61,3 +61,31 @@ def monotonic_durations(log_probs: np.ndarray) -> np.ndarray:
         durations[symbol] += 1
         symbol -= int(came_on[t, symbol])
     return durations
+
+
+def expected_durations(log_probs: np.ndarray) -> np.ndarray:
+    """Fractions of frames (S,) float64 that each symbol lasts on average over all ways through them, in order and
+    leaving none out; every way counts as much as it is likely. They add up to the frames.
+
+    Where there are fewer frames than symbols there is no such way, and all symbols last equally long.
+
+    Args:
+        log_probs: (T, S) how likely each frame belongs to each symbol.
+
+    Source: the forward-backward algorithm (Baum et al. 1970) over a chain without jumps.
+    """
+    n_frames, n_symbols = log_probs.shape
+    if n_frames < n_symbols:
+        return np.full(n_symbols, n_frames / n_symbols)
+    nothing = np.array([-np.inf])
+    reached, left = (np.full((n_frames, n_symbols), -np.inf) for _ in range(2))
+    reached[0, 0], left[-1, -1] = log_probs[0, 0], 0.0
+    for t in range(1, n_frames):
+        come = np.logaddexp(reached[t - 1], np.concatenate((nothing, reached[t - 1, :-1])))
+        reached[t] = come + log_probs[t]
+    for t in range(n_frames - 2, -1, -1):
+        ahead = left[t + 1] + log_probs[t + 1]
+        left[t] = np.logaddexp(ahead, np.concatenate((ahead[1:], nothing)))
+    both = reached + left
+    shares = np.exp(both - both.max(axis=1, keepdims=True))
+    return (shares / shares.sum(axis=1, keepdims=True)).sum(axis=0)

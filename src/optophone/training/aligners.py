@@ -8,14 +8,14 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from optophone.core.durations import whole_durations
+from optophone.core.durations import expected_durations, whole_durations
 from optophone.core.errors import ConfigurationError
 from optophone.core.vocabulary import Vocabulary
 from optophone.data.speech import SpeechBatch
 from optophone.models.acoustic.alignment_network import AlignmentNetwork
 from optophone.models.acoustic.tacotron2 import Tacotron2
 from optophone.training import aligning, synthesis
-from optophone.training.aligning import AligningExperiment, align
+from optophone.training.aligning import AligningExperiment, log_likelihoods
 from optophone.training.run import build_experiment, read_configuration
 from optophone.training.synthesis import SynthesisExperiment, read_speakers
 from optophone.training.weights import load_weights
@@ -29,8 +29,11 @@ class Aligner(Protocol):
         ...
 
 
-class BestWay:
-    """For as long as the likeliest way through the spectra of an `AlignmentNetwork` stays with them."""
+class AllWays:
+    """For as long as they last on average over all ways through the spectra of an `AlignmentNetwork`.
+
+    The likeliest way alone leaves letters a single frame or many, by chance, where they sound like their neighbours.
+    """
 
     def __init__(self, model: AlignmentNetwork) -> None:
         self.model = model
@@ -38,7 +41,9 @@ class BestWay:
     @torch.no_grad()
     def durations(self, batch: SpeechBatch) -> list[np.ndarray]:
         """Whole frames (S,) of the symbols of each utterance; they add up to its frames."""
-        return align(self.model, self.model(batch.ids, batch.id_lengths, batch.speakers), batch)
+        spectra = self.model(batch.ids, batch.id_lengths, batch.speakers)
+        fits = log_likelihoods(self.model, spectra, batch)
+        return [whole_durations(expected_durations(one)) for one in fits]
 
 
 class LookedAt:
@@ -88,7 +93,7 @@ def read_aligner(run: str | Path, vocabulary: Vocabulary, speakers: Sequence[str
     if isinstance(experiment, AligningExperiment):
         network = aligning.build_model(experiment, vocabulary, len(own_speakers)).eval()
         load_weights(network, run / aligning.WEIGHTS)
-        return BestWay(network)
+        return AllWays(network)
     model = synthesis.build_model(replace(experiment, weights=None), vocabulary, len(own_speakers)).eval()
     load_weights(model, run / synthesis.WEIGHTS)
     return LookedAt(model)

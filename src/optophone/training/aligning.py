@@ -74,13 +74,18 @@ class AligningObjective:
 
 
 @torch.no_grad()
+def log_likelihoods(model: AlignmentNetwork, spectra: Tensor, batch: SpeechBatch) -> list[np.ndarray]:
+    """How well the frames of each utterance fit its symbols (T, S) float64, given their `spectra` (B, S, M)."""
+    lengths = zip(batch.id_lengths.tolist(), batch.mel_lengths.tolist(), strict=True)
+    return [
+        model.log_likelihoods(spectra[i, :n_symbols], batch.mel[i, :, :n_frames]).double().cpu().numpy()
+        for i, (n_symbols, n_frames) in enumerate(lengths)
+    ]
+
+
 def align(model: AlignmentNetwork, spectra: Tensor, batch: SpeechBatch) -> list[np.ndarray]:
     """Whole frames (S,) of the symbols of each utterance, on the likeliest way through their `spectra` (B, S, M)."""
-    found = []
-    for i, (n_symbols, n_frames) in enumerate(zip(batch.id_lengths.tolist(), batch.mel_lengths.tolist(), strict=True)):
-        likelihoods = model.log_likelihoods(spectra[i, :n_symbols], batch.mel[i, :, :n_frames])
-        found.append(monotonic_durations(likelihoods.double().cpu().numpy()))
-    return found
+    return [monotonic_durations(one) for one in log_likelihoods(model, spectra, batch)]
 
 
 def distance(spectra: Tensor, batch: SpeechBatch, durations: list[np.ndarray]) -> Tensor:

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from optophone.core.durations import monotonic_durations, place_frames, whole_durations
+from optophone.core.durations import expected_durations, monotonic_durations, place_frames, whole_durations
 
 
 def test_ends_are_rounded_not_lengths() -> None:
@@ -60,3 +60,18 @@ def test_fewer_frames_than_symbols_are_shared_evenly() -> None:
     durations = monotonic_durations(np.zeros((3, 6)))
     assert durations.sum() == 3
     assert durations.max() == 1
+
+
+def test_expected_durations_are_the_mean_of_all_ways() -> None:
+    log_probs = np.log(np.random.default_rng(1).dirichlet(np.ones(4), 8))
+    ways = [np.diff([0, *ends, 8]) for ends in combinations(range(1, 8), 3)]
+    scores = np.array([log_probs[np.arange(8), np.repeat(np.arange(4), way)].sum() for way in ways])
+    weights = np.exp(scores) / np.exp(scores).sum()
+    np.testing.assert_allclose(expected_durations(log_probs), weights @ np.array(ways), atol=1e-9)
+
+
+def test_expected_durations_of_a_sure_way_and_of_too_few_frames() -> None:
+    sure = np.full((7, 3), -500.0)
+    sure[np.arange(7), [0, 0, 1, 1, 1, 1, 2]] = 0.0
+    np.testing.assert_allclose(expected_durations(sure), [2, 4, 1], atol=1e-6)
+    np.testing.assert_allclose(expected_durations(np.zeros((3, 6))), 0.5)

@@ -133,15 +133,12 @@ def test_an_aligner_of_other_voices_is_refused(folder: Path, experiment: Paralle
 
 
 def test_a_trained_aligner_serves_as_well(folder: Path, tmp_path: Path) -> None:
-    """And gives every letter a frame, where there are enough."""
     train(write_configuration(tmp_path / "aligner.yaml", aligner_experiment(folder / "data")), out=tmp_path / "aligner")
     experiment = from_mapping(ParallelExperiment, parallel_experiment(folder / "data", tmp_path / "aligner"))
     speech = read_speech(experiment.data)
     aligner = read_aligner(tmp_path / "aligner", speech.vocabulary, speech.speakers)
     batch = AlignedUtterances(speech.train, aligner, MEL)[StepItems(0, 0, [1, 8])]
     assert batch.durations.sum(1).tolist() == batch.speech.mel_lengths.tolist()
-    long_enough = batch.speech.mel_lengths >= batch.speech.id_lengths
-    assert (batch.durations[long_enough][batch.ids_mask[long_enough]] >= 1).all()
     path = write_configuration(tmp_path / "tiny.yaml", parallel_experiment(folder / "data", tmp_path / "aligner"))
     assert (train(path, out=tmp_path / "run") / "acoustic.safetensors").exists()
 

@@ -79,7 +79,8 @@ class AlignmentNetwork(nn.Module):
         return self.spectrum(self.norm(x)).float()
 
     def log_likelihoods(self, spectra: Tensor, mel: Tensor) -> Tensor:
-        """How well frames fit symbols (T, S), but for a constant, the belief included.
+        """How well frames fit symbols (T, S), but for a constant, the belief included: the mean over the bands, because
+        what neighbouring bands say is much the same.
 
         Args:
             spectra: (S, M) of one utterance, without padding.
@@ -88,4 +89,5 @@ class AlignmentNetwork(nn.Module):
         # |a - b|² = |a|² - 2ab + |b|², of which |a|² is the same for all symbols of a frame.
         likelihoods = mel.T @ spectra.T - spectra.square().sum(1) / 2
         at_frame, at_symbol = ((torch.arange(n, device=mel.device) + 0.5) / n for n in (mel.shape[1], len(spectra)))
-        return likelihoods - (at_frame[:, None] - at_symbol) ** 2 / (2 * self.config.diagonal**2)
+        belief = -((at_frame[:, None] - at_symbol) ** 2) / (2 * self.config.diagonal**2)
+        return (likelihoods + belief) / self.config.n_mels
