@@ -2,13 +2,11 @@
 
 import itertools
 import json
-import os
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +19,7 @@ from optophone.core.unit_origin import unit_origin
 from optophone.core.vocabulary import build_units
 from optophone.data.manifest import read_dataset
 from optophone.data.unit_column import read_unit_column
+from run_scripts import commands_of
 from tiny_bundles import write_voice
 from tiny_datasets import write_captioned_pictures, write_configuration, write_spoken_captions
 from tiny_textless import unit_acoustic_experiment, unit_captioner_experiment, unit_to_mel_experiment
@@ -57,16 +56,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for arguments in commands_of("runs/textless-small.sh", folder, variables):
         assert run(arguments) == 0, arguments
     return folder
-
-
-def commands_of(script: str, folder: Path, variables: dict[str, Any]) -> list[list[str]]:
-    """The commands of our program that a script gives, in their order, without carrying them out."""
-    record = folder / "commands.txt"
-    noted = '() { local line; printf -v line \'%s\\x1f\' "$@"; echo "$line" >> "$RECORD"; }'
-    environment = {**os.environ, "RECORD": str(record), "BASH_FUNC_optophone%%": noted}
-    environment |= {name: str(value) for name, value in variables.items()}
-    subprocess.run(["bash", script], cwd=ROOT, env=environment, check=True, capture_output=True)
-    return [line.split("\x1f")[:-1] for line in record.read_text().splitlines()]
 
 
 def test_the_script_speaks_a_photo(made: Path, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
