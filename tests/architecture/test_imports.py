@@ -155,7 +155,7 @@ def test_the_server_imports_without_torch() -> None:
 def test_commands_are_cheap_to_import(module: str) -> None:
     workers = {"picture_speaker", "text_speaker", "sound_files", "sound_stream", "trained_run"}
     workers |= {"caption_evaluation", "doubt_evaluation", "voice_evaluation", "checkpoint_import", "speech_evaluation"}
-    workers |= {"trained_units", "unit_writing", "unit_evaluation", "alignment_writing"}
+    workers |= {"run_facts", "trained_units", "unit_writing", "unit_evaluation", "alignment_writing"}
     workers |= {"trained_recognizer", "recognizer_choice", "recognizer_evaluation"}
     workers |= {"spoken_caption_evaluation", "spoken_caption_result", "caption_controls", "caption_speakers"}
     workers |= {"listening"}

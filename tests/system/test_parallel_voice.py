@@ -70,4 +70,4 @@ def test_mistakes_are_one_line(trained: Path, tmp_path: Path, capfd: pytest.Capt
     assert run(["train", str(other), "--out", str(tmp_path / "run"), "--aligner_from", str(tmp_path / "no")]) == 2
     assert "cannot read the configuration" in capfd.readouterr().err
     assert run(["train", str(other), "--out", str(tmp_path / "run"), "--aligner_from", str(trained)]) == 2
-    assert "needs a run of kind acoustic" in capfd.readouterr().err
+    assert "needs a run of kind aligner or acoustic" in capfd.readouterr().err
