@@ -94,6 +94,11 @@ class UnitUtterances(TorchDataset):
             pieces.append(self.piece(index, first, first + longest))
         return pieces
 
+    def n_symbols(self, index: int) -> int:
+        """Symbols that row `index` is written in, from beginning to end."""
+        frames = self._frames(index)
+        return len(collapse(frames).units) if self.units.run_length == "collapsed" else len(frames)
+
     def piece(self, index: int, first: int = 0, last: int | None = None) -> UnitPiece:
         """Frames `first` to before `last` of the units of row `index`, with their mel."""
         frames, mel = self._frames(index), self.speech.mel(index)

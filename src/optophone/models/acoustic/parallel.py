@@ -156,8 +156,13 @@ class ParallelAcoustic(nn.Module):
 
     def encode(self, ids: Tensor, ids_mask: Tensor | None, speakers: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Symbols with what is around them (B, S, D), and ln(1 + frames) (B, S); `ids_mask` None: all are valid."""
+        return self.encode_embedded(self.embedding(ids), ids_mask, speakers)
+
+    def encode_embedded(
+        self, x: Tensor, ids_mask: Tensor | None, speakers: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What `encode` gives of symbols whose rows of the embedding, or mixtures of rows, are x (B, S, D)."""
         assert (speakers is None) == (self.speakers is None), "give speakers exactly where the model has several"
-        x = self.embedding(ids)
         if self.speakers is not None:
             x = x + self.speakers(speakers)[:, None]
         for layer in self.symbol_layers:

@@ -195,14 +195,29 @@ class TransformerCaptioner(nn.Module):
             raise ConfigurationError(
                 f"Captions of {n_symbols} symbols need max_length {n_symbols}, not {self.config.max_length}."
             )
-        encoded = self._encode(regions, regions_mask)
-        bias = None if regions_mask is None else region_bias(regions, regions_mask).unsqueeze(1)
-        causal = torch.full((n_symbols, n_symbols), EXCLUDED, device=ids.device).triu(1)
+        encoded = self.encode(regions, regions_mask)
         x = self.dropout(self.embedding(ids) + self.positions.weight[:n_symbols])
+        found, attention = self.decode(x, encoded, regions_mask)
+        return CaptionerOutput(self.output(self.dropout(found)), attention)
+
+    def decode(self, x: Tensor, encoded: Tensor, regions_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """All layers over what was read so far, whatever it is.
+
+        Args:
+            x: (B·C, S, D) embedded symbols with their positions; those of a picture are adjacent.
+            encoded: (B, R, D) of `encode`.
+            regions_mask: as in `forward`.
+
+        Returns:
+            what the output layer reads (B·C, S, D), and attention (B·C, S, R).
+        """
+        bias = None if regions_mask is None else region_bias(encoded, regions_mask).unsqueeze(1)
+        n_symbols = x.shape[1]
+        causal = torch.full((n_symbols, n_symbols), EXCLUDED, device=x.device).triu(1)
         attention = x
         for layer in self._decoder_layers():
             x, attention = layer(x, causal, layer.cross_attention.keys_values(encoded), bias)
-        return CaptionerOutput(self.output(self.dropout(self.norm(x))), attention)
+        return self.norm(x), attention
 
     def begin(self, regions: Tensor, regions_mask: Tensor | None) -> tuple[TransformerMemory, TransformerState]:
         """Look at the pictures once, before the first symbol.
@@ -214,7 +229,7 @@ class TransformerCaptioner(nn.Module):
         Returns:
             what stays the same for each picture, and the empty state: keys_values (B, layers, 2, 0, D), position (B,).
         """
-        encoded = self._encode(regions, regions_mask)
+        encoded = self.encode(regions, regions_mask)
         keys_values = torch.stack([layer.cross_attention.keys_values(encoded) for layer in self._decoder_layers()], 1)
         memory = TransformerMemory(keys_values, region_bias(regions, regions_mask))
         return memory, TransformerState(keys_values[:, :, :, :0], memory.bias[:, 0].long() * 0)
@@ -232,21 +247,28 @@ class TransformerCaptioner(nn.Module):
         Returns:
             log_probs (N, V) float32, attention (N, R), the next state.
         """
+        position = state[1].clamp(max=self.config.max_length - 1)
+        found, attention, following = self.advance(self.embedding(ids) + self.positions(position), memory, state)
+        return self.output(found).float().log_softmax(-1), attention, following
+
+    def advance(
+        self, x: Tensor, memory: tuple[Tensor, ...], state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, Tensor, TransformerState]:
+        """`decode` for one symbol x (N, D) more: what the output layer reads (N, D), attention (N, R), next state."""
         crosses, bias = memory
         pasts, position = state
-        x = (self.embedding(ids) + self.positions(position.clamp(max=self.config.max_length - 1))).unsqueeze(1)
+        x = x.unsqueeze(1)
         following = []
         attention = bias
         for i, layer in enumerate(self._decoder_layers()):
             x, past, attention = layer.step(x, pasts[:, i], crosses[:, i], bias.unsqueeze(1))
             following.append(past)
-        log_probs = self.output(self.norm(x)).squeeze(1).float().log_softmax(-1)
-        return log_probs, attention.squeeze(1), TransformerState(torch.stack(following, 1), position + 1)
+        return self.norm(x).squeeze(1), attention.squeeze(1), TransformerState(torch.stack(following, 1), position + 1)
 
     def _decoder_layers(self) -> list[DecoderLayer]:
         return [cast(DecoderLayer, layer) for layer in self.layers]
 
-    def _encode(self, regions: Tensor, regions_mask: Tensor | None) -> Tensor:
+    def encode(self, regions: Tensor, regions_mask: Tensor | None) -> Tensor:
         """Regions (B, R, D) that know their place and each other."""
         x = self.region_norm(self.region_projection(self.region_dropout(regions)))
         if self.config.grid is not None:
