@@ -15,10 +15,11 @@ from optophone.core.configuration import from_mapping
 from optophone.core.errors import BundleError
 from optophone.core.protocols import SpokenMel
 from optophone.core.speakers import speaker_names, speaker_number
+from optophone.runtime.prenet_masks import prenet_masks
+from optophone.runtime.refined_stream import ChunkConfig, refine_stream
 from optophone.runtime.session import Graph, SessionConfig, numbered, step_threads
 from optophone.runtime.symbol_graph import check_speakers, checked_symbols, read_symbols
 
-_MASK_BLOCK = 64  # decoder steps whose dropout masks are drawn at once
 _CLOSED = np.float32(-1e4)  # added to an energy, makes its weight 0
 
 
@@ -173,28 +174,9 @@ class OnnxAcoustic:
         Raises:
             TextError: there are no symbols.
         """
-        context = self.config.postnet_context
-        raw = np.empty((self.mel_spec.n_mels, 0), dtype=np.float32)  # frames from `begin` on
-        begin = done = 0  # frames: where `raw` begins, and how many have been given out
-        wanted = self.config.first_chunk_frames
-        waiting: list[np.ndarray] = []
-        n_frames = 0
-        utterance = _Utterance(self, ids)
-        for frames in utterance.steps():
-            waiting.append(frames)
-            n_frames += frames.shape[1]
-            if n_frames < done + wanted + context:
-                continue
-            raw = np.concatenate((raw, *waiting), axis=1)
-            waiting = []
-            end = n_frames - context
-            yield self.refine(raw)[:, done - begin : end - begin]
-            done, wanted = end, self.config.chunk_frames
-            keep = max(0, done - context)
-            raw, begin = raw[:, keep - begin :], keep
-        raw = np.concatenate((raw, *waiting), axis=1)
-        if n_frames > done:
-            yield self.refine(raw)[:, done - begin :]
+        config, utterance = self.config, _Utterance(self, ids)
+        chunks = ChunkConfig(config.postnet_context, config.first_chunk_frames, config.chunk_frames)
+        yield from refine_stream(utterance.steps(), self.refine, chunks)
         utterance.warn()
 
     def refine(self, raw: np.ndarray) -> np.ndarray:
@@ -259,7 +241,7 @@ class _Utterance:
         feeds["frame"] = np.zeros((1, model.mel_spec.n_mels), dtype=np.float32)
         stop_logit = math.log(config.stop_threshold / (1.0 - config.stop_threshold))
         cap = config.cap(len(self.ids))
-        masks = _prenet_masks(config, config.seed + self.attempt)
+        masks = prenet_masks(config.prenet_dim, config.seed + self.attempt, config.prenet_dropout)
         index = model.output_index
         tail = 0
         for _ in range(math.ceil(cap / config.reduction_factor)):
@@ -306,16 +288,3 @@ class _Utterance:
         start = self.model.vocabulary.decode(self.ids[:40])
         message = f"the voice {', '.join(report.problems)} in {start!r}; listen to it, or word it differently"
         warnings.warn(message, MisreadWarning, stacklevel=3)
-
-
-def _prenet_masks(config: OnnxAcousticConfig, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Two dropout masks (1, P) for every step: 0 or 2 with equal chance, or ones where dropout is off."""
-    generator = np.random.default_rng(seed)
-    shape = (_MASK_BLOCK, 2, 1, config.prenet_dim)
-    while True:
-        if config.prenet_dropout:
-            block = generator.integers(0, 2, shape, dtype=np.uint8).astype(np.float32) * 2
-        else:
-            block = np.ones(shape, dtype=np.float32)
-        for masks in block:
-            yield masks[0], masks[1]
