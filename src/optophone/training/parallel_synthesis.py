@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from optophone.core.errors import ConfigurationError
 from optophone.core.mel import MelSpec
 from optophone.core.vocabulary import Vocabulary
-from optophone.data.speech import JoinedUtterances, SpeechConfig
+from optophone.data.speech import JoinedUtterances, SpeechBatch, SpeechConfig
 from optophone.data.unit_speech import UnitUtterances
+from optophone.models.acoustic.mel_discriminators import MelDiscriminators, MelDiscriminatorsConfig
 from optophone.models.acoustic.parallel import ParallelAcoustic, ParallelConfig, ParallelOutput
+from optophone.training.adversarial_loss import AdversarialLossConfig, AdversarialLosses, adversarial_loss
 from optophone.training.aligned_speech import AlignedBatch, AlignedUtterances, TimedUnits
 from optophone.training.aligners import read_aligner
 from optophone.training.experiment import Means, TrainerConfig, Training, fit, training_loader
@@ -42,6 +44,21 @@ class ParallelLossConfig:
 
 
 @dataclass(frozen=True)
+class AdversaryConfig:
+    """Networks that the voice plays against, so that it says one of the things that people say, not their average.
+
+    Args:
+        n_frames: of the excerpts that these see, one of each utterance.
+        discriminators: their sizes.
+        game: from when on, and how it is weighed.
+    """
+
+    n_frames: int = 96
+    discriminators: MelDiscriminatorsConfig = field(default_factory=MelDiscriminatorsConfig)
+    game: AdversarialLossConfig = field(default_factory=AdversarialLossConfig)
+
+
+@dataclass(frozen=True)
 class ParallelExperiment:
     """A whole configuration of kind "parallel-acoustic", over text, or "unit-to-mel", over units.
 
@@ -51,6 +68,7 @@ class ParallelExperiment:
             how long symbols last; not for units, whose lengths are known.
         model: its `n_symbols` and `n_speakers` are filled in; over units it has no prosody.
         weights: safetensors of such a model to start from.
+        adversary: what it plays against; None trains by differences of mels alone.
     """
 
     kind: Literal["parallel-acoustic", "unit-to-mel"]
@@ -60,6 +78,7 @@ class ParallelExperiment:
     model: ParallelConfig = field(default_factory=ParallelConfig)
     weights: str | None = None
     loss: ParallelLossConfig = field(default_factory=ParallelLossConfig)
+    adversary: AdversaryConfig | None = None
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
@@ -78,23 +97,55 @@ class ParallelExperiment:
             raise ConfigurationError("model.prosody: columns of units hold no pitch; give false.")
 
 
+class JudgedVoice(nn.Module):
+    """A voice and the networks it plays against, trained side by side; only the voice is kept."""
+
+    def __init__(self, voice: ParallelAcoustic, discriminators: MelDiscriminators) -> None:
+        super().__init__()
+        self.voice = voice
+        self.discriminators = discriminators
+
+
 class ParallelObjective:
     """Losses of a parallel acoustic model; how long it would have spoken by itself."""
 
-    def __init__(self, loss: ParallelLossConfig, spec: MelSpec, vocabulary: Vocabulary) -> None:
-        self.loss, self.spec, self.vocabulary = loss, spec, vocabulary
+    def __init__(
+        self,
+        loss: ParallelLossConfig,
+        spec: MelSpec,
+        vocabulary: Vocabulary,
+        adversary: AdversaryConfig | None = None,
+    ) -> None:
+        self.loss, self.spec, self.vocabulary, self.adversary = loss, spec, vocabulary, adversary
         self.means = Means()
         self.measures = self.means.taken
         self.sample: AlignedBatch | None = None
 
     def training_loss(self, model: Any, batch: AlignedBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and its terms before the weights."""
-        terms = losses_of(_speak(model, batch), batch)
+        output = _speak(model, batch)
+        terms = losses_of(output, batch)
         config = self.loss
         weights = {"durations": config.durations, "pitch": config.pitch, "voicing": config.voicing}
         weights |= {"mel": float("l1" in config.distance), "mel_squared": float("mse" in config.distance)}
         loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        first = None if self.adversary is None else self.adversary.game.from_step
+        if first is not None and step >= first:
+            game = self._play(model.discriminators, output.mel, batch.speech)
+            loss = loss + game.total
+            terms |= {name: value for name, value in game._asdict().items() if name != "total"}
         return loss, {**terms, "loss": loss}
+
+    def _play(self, discriminators: nn.Module, spoken: Tensor, speech: SpeechBatch) -> AdversarialLosses:
+        """The game over one excerpt of each utterance."""
+        assert self.adversary is not None
+        n = self.adversary.n_frames
+        starts = (torch.rand(len(spoken), device=spoken.device) * (speech.mel_lengths - n + 1).clamp(min=1)).long()
+        places = (starts[:, None] + torch.arange(n, device=spoken.device)).clamp(max=spoken.shape[2] - 1)
+        places = places[:, None].expand(-1, spoken.shape[1], -1)
+        return adversarial_loss(
+            discriminators, spoken.gather(2, places), speech.mel.gather(2, places), self.adversary.game
+        )
 
     def validate(self, model: Any, batch: AlignedBatch) -> None:
         """The losses with true durations and pitch, and how long the model itself would have spoken."""
@@ -111,12 +162,17 @@ class ParallelObjective:
         assert self.sample is not None
         speech = self.sample.speech
         ids = speech.ids[0, : int(speech.id_lengths[0])]
-        mel, _ = model.infer(ids, None if speech.speakers is None else speech.speakers[:1])
+        mel, _ = _voice_of(model).infer(ids, None if speech.speakers is None else speech.speakers[:1])
         show_utterance(writer, step, self.spec, mel, speech, self.vocabulary.decode(ids.tolist()))
 
 
 def _speak(model: Any, batch: AlignedBatch) -> ParallelOutput:
-    return model(batch.speech.ids, batch.ids_mask, batch.frames, batch.prosody, batch.speech.speakers)
+    voice = _voice_of(model)
+    return voice(batch.speech.ids, batch.ids_mask, batch.frames, batch.prosody, batch.speech.speakers)
+
+
+def _voice_of(model: Any) -> ParallelAcoustic:
+    return model.voice if isinstance(model, JudgedVoice) else model
 
 
 def losses_of(output: ParallelOutput, batch: AlignedBatch) -> dict[str, Tensor]:
@@ -167,9 +223,11 @@ def run_parallel_synthesis(experiment: ParallelExperiment, folder: Path) -> None
     torch.set_num_threads(experiment.trainer.threads)
     train, dev = aligned(experiment, speech)
     plan = training_plan(speech.train, config, experiment.trainer.seed)
-    objective = ParallelObjective(experiment.loss, config.mel, speech.vocabulary)
-    model = build_model(experiment, speech.vocabulary, len(speech.speakers))
-    training = Training(model, objective, experiment.optimizer, experiment.trainer)
+    objective = ParallelObjective(experiment.loss, config.mel, speech.vocabulary, experiment.adversary)
+    voice = build_model(experiment, speech.vocabulary, len(speech.speakers))
+    adversary = experiment.adversary
+    judged = adversary and JudgedVoice(voice, MelDiscriminators(adversary.discriminators))
+    training = Training(judged or voice, objective, experiment.optimizer, experiment.trainer)
     loader: DataLoader = DataLoader(dev_batches(dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]
     fit(training, training_loader(train, plan, experiment.trainer), loader, folder, experiment.trainer)
-    save_weights(training.best_model, folder / WEIGHTS)
+    save_weights(_voice_of(training.best_model), folder / WEIGHTS)

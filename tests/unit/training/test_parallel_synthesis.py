@@ -1,6 +1,7 @@
 """Training of parallel acoustic models: durations from another model's attention, pitch, losses, a whole run."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from optophone.core.vocabulary import Vocabulary
 from optophone.data.speech import build_speech_vocabulary
 from optophone.data.steps import StepItems
 from optophone.models.acoustic.parallel import FoundProsody
+from optophone.models.verdict import Verdict
 from optophone.training.aligned_speech import AlignedUtterances
 from optophone.training.aligners import read_aligner
 from optophone.training.parallel_synthesis import ParallelExperiment, ParallelObjective, build_model, losses_of
@@ -147,3 +149,46 @@ def test_an_aligner_of_another_kind_is_refused(folder: Path, tmp_path: Path) -> 
     path = write_configuration(tmp_path / "tiny.yaml", parallel_experiment(folder / "data", folder / "teacher"))
     with pytest.raises(ConfigurationError, match="kind aligner or acoustic"):
         train(path, [("aligner_from", str(train(path, out=tmp_path / "run")))], tmp_path / "other")
+
+
+def adversarial_experiment(folder: Path) -> dict[str, Any]:
+    mapping = parallel_experiment(folder / "data", folder / "teacher")
+    game = {"from_step": 1, "deceive_weight": 1.0, "feature_weight": 2.0}
+    sizes = {"channels": [2, 3], "kernels": [[3, 5]]}
+    return {**mapping, "adversary": {"n_frames": 6, "discriminators": sizes, "game": game}}
+
+
+def test_a_run_against_networks_keeps_the_voice_and_stops_anywhere(folder: Path, tmp_path: Path) -> None:
+    """And nothing of the networks."""
+    path = write_configuration(tmp_path / "tiny.yaml", adversarial_experiment(folder))
+    constant = [("optimizer.schedule", "constant")]
+    whole = train(path, constant, tmp_path / "whole")
+    for n in ("1", "2", "3"):
+        train(path, [*constant, ("trainer.max_steps", n)], tmp_path / "stopped")
+    plain = train(path, [*constant, ("adversary", "null")], tmp_path / "plain")
+    voice, stopped, without = (load_file(run / "acoustic.safetensors") for run in (whole, tmp_path / "stopped", plain))
+    assert set(voice) == set(without)
+    assert all(torch.equal(stopped[name], voice[name]) for name in voice)
+    assert any(not torch.equal(without[name], voice[name]) for name in voice)
+
+
+def test_networks_see_no_padding(folder: Path) -> None:
+    """Excerpts end where utterances do, whatever lies beyond."""
+    experiment = from_mapping(ParallelExperiment, adversarial_experiment(folder))
+    speech = read_speech(experiment.data)
+    objective = ParallelObjective(experiment.loss, MEL, speech.vocabulary, experiment.adversary)
+    batch = speech.train.batch([1, 8])
+    seen: list[torch.Tensor] = []
+
+    def judge(mel: torch.Tensor) -> list[Verdict]:
+        seen.append(mel)
+        return [Verdict(mel, [mel])]
+
+    beyond = torch.arange(batch.mel.shape[2]) >= batch.mel_lengths[:, None]
+    marked = batch.mel.masked_fill(beyond[:, None], torch.nan)
+    judges = torch.nn.Module()
+    judges.forward = judge  # type: ignore[method-assign]
+    for _ in range(20):
+        objective._play(judges, marked, batch._replace(mel=marked))
+    assert {excerpt.shape[2] for excerpt in seen} == {6}
+    assert not any(excerpt.isnan().any() for excerpt in seen)

@@ -1,13 +1,12 @@
 """Networks that tell spoken waves from true ones, for training vocoders against them."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-_SLOPE = 0.1
+from optophone.models.verdict import Verdict, verdict_of
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,6 @@ class DiscriminatorsConfig:
     period_channels: tuple[int, ...] = (16, 32, 64, 128, 128)
     transforms: tuple[int, ...] = (2048, 1024, 512)
     transform_channels: int = 8
-
-
-class Verdict(NamedTuple):
-    """What one network says: score (B, …) high where true, and the features of its layers."""
-
-    score: Tensor
-    features: list[Tensor]
 
 
 class Discriminators(nn.Module):
@@ -68,7 +60,7 @@ class PeriodDiscriminator(nn.Module):
     def forward(self, wave: Tensor) -> Verdict:
         """The verdict on waves (B, N)."""
         wave = nn.functional.pad(wave, (0, -wave.shape[1] % self.period))
-        return _through(self.layers, self.end, wave.unflatten(1, (-1, self.period))[:, None])
+        return verdict_of(self.layers, self.end, wave.unflatten(1, (-1, self.period))[:, None])
 
 
 class SpectrumDiscriminator(nn.Module):
@@ -94,12 +86,4 @@ class SpectrumDiscriminator(nn.Module):
     def forward(self, wave: Tensor) -> Verdict:
         """The verdict on waves (B, N)."""
         spectra = torch.stft(wave.float(), self.n_fft, self.n_fft // 4, window=self.window, return_complex=True)
-        return _through(self.layers, self.end, torch.view_as_real(spectra).permute(0, 3, 2, 1))
-
-
-def _through(layers: nn.ModuleList, end: nn.Module, x: Tensor) -> Verdict:
-    features = []
-    for layer in layers:
-        x = nn.functional.leaky_relu(layer(x), _SLOPE)
-        features.append(x)
-    return Verdict(end(x), features)
+        return verdict_of(self.layers, self.end, torch.view_as_real(spectra).permute(0, 3, 2, 1))
