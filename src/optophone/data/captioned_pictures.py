@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,9 +16,11 @@ from optophone.core.unit_origin import UnitRuns
 from optophone.core.vocabulary import Vocabulary, build_phones, build_words, tacotron2_characters
 from optophone.data.augmentation import AugmentationConfig, augment
 from optophone.data.manifest import Row
-from optophone.data.pictures import as_batch, normalize
+from optophone.data.pictures import as_batch, normalize, resized
 from optophone.data.steps import StepItems
 from optophone.data.unit_symbols import read_unit_symbols
+
+Caption = TypeVar("Caption")
 
 # On Flickr8k 4.6 characters and 3.8 phones, with the spaces and boundaries. 22 words, 110 characters or 88 phones cut
 # one caption of a hundred. Units are counted as they are: how many make a word depends on their kind.
@@ -41,6 +43,10 @@ class CaptionedPicturesConfig:
             by one.
         batch_size: pictures a step.
         captions_per_picture: captions drawn for each of them.
+        pairs_share: share of the training pictures whose captions belong to them. The others count as pictures alone
+            and captions alone, which nothing but `unpaired` of the experiment reads.
+        pairs_seed: another number chooses others; a share is part of every larger one with the same seed.
+        pairs_shuffled: a control: the pictures of the pairs get the captions of one another.
         sizes: (first step, pixels) pairs, rising.
         size: pixels in validation and after the export.
         dev_limit: pictures of the validation during training; 0 for all.
@@ -55,15 +61,20 @@ class CaptionedPicturesConfig:
     max_symbols: int = 24
     batch_size: int = 20
     captions_per_picture: int = 5
+    pairs_share: float = 1.0
+    pairs_seed: int = 0
+    pairs_shuffled: bool = False
     sizes: tuple[tuple[int, int], ...] = ((0, 192),)
     size: int = 192
     dev_limit: int = 0
     augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(0.6, 1.2, 0.5, 0.2))
 
     def __post_init__(self) -> None:
-        """Refuse units without a column of them, and such a column for other symbols."""
+        """Refuse units without a column of them, such a column for other symbols, and shares that are none."""
         if (self.symbols == "units") != (self.units is not None):
             raise ConfigurationError("data.symbols: units and data.units, a column of them, need each other.")
+        if not 0 < self.pairs_share <= 1:
+            raise ConfigurationError(f"data.pairs_share is {self.pairs_share}; give more than 0, at most 1.")
 
     @property
     def symbols_per_word(self) -> int:
@@ -148,7 +159,7 @@ def check_vocabulary(vocabulary: Vocabulary) -> None:
         raise ConfigurationError("Training by cross-entropy needs a padding symbol apart from start and end.")
 
 
-def draw_captions(captions: list[list[int]], wanted: int, rng: np.random.Generator) -> list[list[int]]:
+def draw_captions(captions: Sequence[Caption], wanted: int, rng: np.random.Generator) -> list[Caption]:
     """`wanted` captions of a picture: without repetition as long as there are enough."""
     order = np.concatenate([rng.permutation(len(captions)) for _ in range(-(-wanted // len(captions)))])
     return [captions[i] for i in order[:wanted]]
@@ -173,15 +184,24 @@ class CaptionedPictures(Dataset):
         """The batch of one step; all randomness comes from the step."""
         rng = items.generator()
         indices = np.asarray(items.indices)
-        size = max((first, size) for first, size in self.config.sizes if first <= items.step)[1]
-        views = augment(as_batch(self.pictures[indices]), size, self.config.augmentation, rng)
+        views, _ = self.shown(items.indices, items.step, rng)
         wanted = self.config.captions_per_picture
         chosen = [caption for i in indices for caption in draw_captions(self.captions[i], wanted, rng)]
         inputs, targets = pad_captions(chosen, self.vocabulary, self.config.longest)
-        return CaptionBatch(normalize(views, self.spec), inputs, targets, torch.from_numpy(indices))
+        return CaptionBatch(views, inputs, targets, torch.from_numpy(indices))
 
     def __len__(self) -> int:
         return len(self.captions)
+
+    def shown(self, indices: Sequence[int], step: int, rng: np.random.Generator) -> tuple[Tensor, None]:
+        """Pictures (B, 3, H, W) as training sees them at `step`, and no mask."""
+        size = max((first, size) for first, size in self.config.sizes if first <= step)[1]
+        views = augment(as_batch(self.pictures[np.asarray(indices)]), size, self.config.augmentation, rng)
+        return normalize(views, self.spec), None
+
+    def unchanged(self, indices: Sequence[int]) -> tuple[Tensor, None]:
+        """Pictures (B, 3, H, W) as validation sees them, and no mask."""
+        return normalize(as_batch(resized(self.pictures[np.asarray(indices)], self.spec)), self.spec), None
 
 
 class KnownRegions(Dataset):
@@ -197,13 +217,21 @@ class KnownRegions(Dataset):
     def __getitem__(self, items: StepItems) -> CaptionBatch:
         """The batch of one step; each picture in one of its views."""
         rng = items.generator()
-        indices = torch.tensor(items.indices)
-        views = torch.from_numpy(rng.integers(len(self.regions), size=len(indices)))
+        regions, _ = self.shown(items.indices, items.step, rng)
         captions, config = self.source.captions, self.source.config
         wanted = config.captions_per_picture
         chosen = [caption for i in items.indices for caption in draw_captions(captions[i], wanted, rng)]
         inputs, targets = pad_captions(chosen, self.source.vocabulary, config.longest)
-        return CaptionBatch(self.regions[views, indices].float(), inputs, targets, indices)
+        return CaptionBatch(regions, inputs, targets, torch.tensor(items.indices))
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def shown(self, indices: Sequence[int], step: int, rng: np.random.Generator) -> tuple[Tensor, None]:
+        """Regions (B, R, D), each picture's in one of its views, and no mask."""
+        views = torch.from_numpy(rng.integers(len(self.regions), size=len(indices)))
+        return self.regions[views, torch.tensor(indices)].float(), None
+
+    def unchanged(self, indices: Sequence[int]) -> tuple[Tensor, None]:
+        """Regions (B, R, D) of the pictures as they are, and no mask."""
+        return self.regions[0, torch.tensor(indices)].float(), None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -59,14 +60,23 @@ class CaptionedRegions(Dataset):
     def __getitem__(self, items: StepItems) -> CaptionBatch:
         """The batch of one step; all randomness comes from the step."""
         rng = items.generator()
-        batch = region_batch(self.packed, [self.pictures[i] for i in items.indices])
+        regions, mask = self.unchanged(items.indices)
         wanted = self.config.captions_per_picture
         chosen = [caption for i in items.indices for caption in draw_captions(self.captions[i], wanted, rng)]
         inputs, targets = pad_captions(chosen, self.vocabulary, self.config.longest)
-        return CaptionBatch(batch.regions, inputs, targets, torch.tensor(items.indices), batch.regions_mask)
+        return CaptionBatch(regions, inputs, targets, torch.tensor(items.indices), mask)
 
     def __len__(self) -> int:
         return len(self.captions)
+
+    def shown(self, indices: Sequence[int], step: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Regions (B, R, D), padded, and which there are (B, R)."""
+        return self.unchanged(indices)
+
+    def unchanged(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The same."""
+        batch = region_batch(self.packed, [self.pictures[i] for i in indices])
+        return batch.regions, batch.regions_mask
 
 
 def region_batch(packed: PackedRegions, pictures: Sequence[str]) -> RegionBatch:

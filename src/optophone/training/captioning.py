@@ -22,9 +22,12 @@ from optophone.data.captioned_pictures import (
     encode_captions,
 )
 from optophone.data.captioned_regions import CaptionedRegions, RegionBatch, RegionBatches
+from optophone.data.captions_alone import CaptionsAlone, read_other_speech
 from optophone.data.manifest import Dataset, Row, read_dataset
 from optophone.data.packed_regions import PackedRegions
+from optophone.data.pairs import alone, exchange_captions, paired_rows, plan_over
 from optophone.data.pictures import as_batch, normalize, resized
+from optophone.data.pictures_alone import PicturesAlone
 from optophone.data.steps import shuffled_plan
 from optophone.data.unit_symbols import UnitSymbols, read_unit_symbols
 from optophone.data.written_captions import pictures_of, written_rows
@@ -38,15 +41,26 @@ from optophone.models.encoders.build import EncoderConfig
 from optophone.models.encoders.given_regions import GivenRegionsConfig
 from optophone.models.encoders.residual_grid import ResidualGridConfig
 from optophone.training.caption_loss import caption_cross_entropy, doubly_stochastic_penalty
-from optophone.training.describing import describe
-from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
+from optophone.training.describing import describe, regions_of
+from optophone.training.experiment import Objective, TrainerConfig, Training, fit, training_loader
 from optophone.training.frozen_regions import compute_regions
 from optophone.training.optimization import OptimizerConfig
 from optophone.training.scheduled_sampling import ScheduledSamplingConfig, mix_inputs
 from optophone.training.self_critical import SelfCriticalConfig, SelfCriticalReward, sample_captions, self_critical_loss
+from optophone.training.unpaired import (
+    Sizes,
+    UnpairedCaptioner,
+    UnpairedConfig,
+    UnpairedObjective,
+    build_methods,
+    callbacks_of,
+    with_helpers,
+)
+from optophone.training.unpaired_method import Method, Surroundings
 from optophone.training.weights import load_weights, save_weights
 
 WEIGHTS = "captioner.safetensors"
+TrainingSet = CaptionedPictures | KnownRegions | CaptionedRegions
 _TOKENIZERS: dict[str, Tokenizer] = {"phones": tokenize_phones, "units": tokenize_units}
 
 
@@ -65,6 +79,7 @@ class CaptioningExperiment:
         attention_penalty: factor of the doubly stochastic penalty (Xu et al. 2015, equation 14).
         scheduled_sampling: when and how often cross-entropy training reads the captioner's own symbols.
         self_critical: train by reward instead of cross-entropy; needs `captioner_weights`.
+        unpaired: learn from pictures and captions that do not belong together, too; see docs/less-parallel.md.
         search: of the validation, and the exported captioner's default. Its lengths, and what `block_ngram` blocks, are
             counted in words whatever the symbols; collapsed units never come twice in a row, unless its
             `forbid_repeats` is false.
@@ -83,9 +98,15 @@ class CaptioningExperiment:
     attention_penalty: float = 0.0
     scheduled_sampling: ScheduledSamplingConfig | None = None
     self_critical: SelfCriticalConfig | None = None
+    unpaired: UnpairedConfig | None = None
     search: SearchConfig = field(default_factory=SearchConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse methods by cross-entropy beside training by reward."""
+        if self.self_critical and self.unpaired:
+            raise ConfigurationError("unpaired: trains by cross-entropy; leave self_critical out.")
 
     def search_in_symbols(self) -> SearchConfig:
         """`search` with its lengths counted in the symbols of the data, and no repeats where these have none."""
@@ -203,13 +224,6 @@ class CaptioningObjective:
                 writer.add_image(f"dev/attention_{i}", attention_strip(picture, attention), step)
 
 
-def regions_of(model: Captioner, pictures: Tensor) -> Tensor:
-    """Regions (B, R, D) of pictures (B, 3, H, W); regions come back as they are."""
-    if pictures.ndim == 3:
-        return pictures
-    return model.encoder(pictures.to(memory_format=torch.channels_last))
-
-
 def attention_strip(picture: Tensor, attention: np.ndarray) -> Tensor:
     """The picture once per symbol side by side, bright where the symbol looked: (3, H, S · W), 0..1.
 
@@ -296,37 +310,104 @@ def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
     """Train the captioner; writes `vocabulary.json` and `captioner.safetensors` into `folder`."""
     if experiment.self_critical and not experiment.captioner_weights:
         raise ConfigurationError("self_critical: needs captioner_weights to start from; train by cross-entropy first.")
-    regions = read_regions(experiment)
-    dataset = read_dataset(experiment.data.folder)
-    units = read_units(experiment.data)
-    rows = written_rows(dataset, "train", experiment.data.symbols, units)
-    dev_rows = written_rows(dataset, "dev", experiment.data.symbols, units)
-    vocabulary = build_vocabulary(rows, experiment.data)
+    data, regions = experiment.data, read_regions(experiment)
+    dataset, units = read_dataset(data.folder), read_units(data)
+    rows = written_rows(dataset, "train", data.symbols, units)
+    dev_rows = written_rows(dataset, "dev", data.symbols, units)
+    vocabulary = build_vocabulary(rows, data)
     vocabulary.save(folder / "vocabulary.json")
-    captions = encode_captions(rows, vocabulary)
-    _tell_of_cuts(captions, experiment.data.longest)
+    written = encode_captions(rows, vocabulary)
+    _tell_of_cuts(written, data.longest)
+    paired = paired_rows(rows, data.pairs_share, data.pairs_seed)
+    captions = exchange_captions(written, rows, paired, data.pairs_seed) if data.pairs_shuffled else written
     model = build_model(experiment, vocabulary)
-    training_set: CaptionedPictures | KnownRegions | CaptionedRegions
-    dev: DataLoader
     if regions is not None:
-        training_set = CaptionedRegions(regions, regions.ids_of(rows), captions, vocabulary, experiment.data)
-        validated = regions.ids_of(dev_rows[: experiment.data.dev_limit or None])
-        dev = DataLoader(RegionBatches(regions, validated), batch_size=None)
+        training_set: TrainingSet = CaptionedRegions(regions, regions.ids_of(rows), captions, vocabulary, data)
     else:
         pictures, cache = pictures_of(dataset, "train", rows), folder.parent / "regions"
         training_set = shown_pictures(experiment, pictures, captions, vocabulary, model, cache)
-        dev = DataLoader(dev_pictures(dataset, experiment.data, dev_rows), batch_size=None)  # type: ignore[arg-type]
-    reward = None
-    if experiment.self_critical:
-        written = "" if units is None else f" {units.column.dataset.hash()} {units.run_length}"
-        key = f"{dataset.hash()} train {vocabulary.hash}{written}"
-        frequency = cached_document_frequency(dataset.folder, key, lambda: captions)
-        reward = SelfCriticalReward(captions, experiment.self_critical, frequency)
-    objective = CaptioningObjective(experiment, vocabulary, dev_rows, reward)
-    training = Training(model, objective, experiment.optimizer, experiment.trainer)
-    plan = shuffled_plan(len(rows), experiment.data.batch_size, experiment.trainer.seed)
-    fit(training, training_loader(training_set, plan, experiment.trainer), dev, folder, experiment.trainer)
-    save_weights(training.best_model, folder / WEIGHTS)
+    reward = _reward(experiment, dataset, vocabulary, units, captions) if experiment.self_critical else None
+    objective: Objective = CaptioningObjective(experiment, vocabulary, dev_rows, reward)
+    learner: Captioner | UnpairedCaptioner = model
+    methods: list[Method] = []
+    if experiment.unpaired:
+        around = surroundings(experiment, written, paired, training_set, vocabulary)
+        learner, objective, methods = learn_unpaired(experiment, model, objective, around, vocabulary)
+    training = Training(learner, objective, experiment.optimizer, experiment.trainer)
+    plan = plan_over(shuffled_plan(len(paired), data.batch_size, experiment.trainer.seed), paired)
+    train, dev = training_loader(training_set, plan, experiment.trainer), _dev_loader(dataset, data, dev_rows, regions)
+    fit(training, train, dev, folder, experiment.trainer, callbacks_of(methods))
+    trained: Any = training.best_model
+    save_weights(trained.captioner if experiment.unpaired else trained, folder / WEIGHTS)
+
+
+def _dev_loader(
+    dataset: Dataset, data: CaptionedPicturesConfig, rows: list[Row], regions: PackedRegions | None
+) -> DataLoader:
+    """The development pictures, or their regions."""
+    if regions is None:
+        return DataLoader(dev_pictures(dataset, data, rows), batch_size=None)  # type: ignore[arg-type]
+    return DataLoader(RegionBatches(regions, regions.ids_of(rows[: data.dev_limit or None])), batch_size=None)
+
+
+def _reward(
+    experiment: CaptioningExperiment,
+    dataset: Dataset,
+    vocabulary: Vocabulary,
+    units: UnitSymbols | None,
+    captions: list[list[list[int]]],
+) -> SelfCriticalReward:
+    """By the captions that belong to the pictures, in the document frequencies of all."""
+    assert experiment.self_critical is not None
+    written = "" if units is None else f" {units.column.dataset.hash()} {units.run_length}"
+    key = f"{dataset.hash()} train {vocabulary.hash}{written}"
+    return SelfCriticalReward(
+        captions, experiment.self_critical, cached_document_frequency(dataset.folder, key, lambda: captions)
+    )
+
+
+def learn_unpaired(
+    experiment: CaptioningExperiment,
+    model: Captioner,
+    pairs: Objective,
+    around: Surroundings,
+    vocabulary: Vocabulary,
+) -> tuple[UnpairedCaptioner, UnpairedObjective, list[Method]]:
+    """Captioner and objective with all that `unpaired` adds to them, and its methods."""
+    config = experiment.unpaired
+    assert config is not None
+    sizes = Sizes(len(vocabulary), experiment.encoder.n_features, experiment.decoder.bottleneck)
+    search, longest = experiment.search_in_symbols(), experiment.data.longest
+    methods = build_methods(config, around, vocabulary, search, longest)
+    objective = UnpairedObjective(pairs, methods, vocabulary.pad, config.alone_until)
+    return with_helpers(model, config, sizes), objective, methods
+
+
+def surroundings(
+    experiment: CaptioningExperiment,
+    captions: list[list[list[int]]],
+    paired: list[int],
+    training_set: TrainingSet,
+    vocabulary: Vocabulary,
+) -> Surroundings:
+    """The pictures and captions of the training data that do not belong together, or captions from elsewhere."""
+    config, data, seed = experiment.unpaired, experiment.data, experiment.trainer.seed
+    assert config is not None
+    unpaired = alone(len(captions), paired)
+    if config.speech:
+        said = read_other_speech(config.speech, data, vocabulary)
+    else:
+        said = [caption for place in unpaired or paired for caption in captions[place]]
+    order = np.random.default_rng(data.pairs_seed).permutation(len(said))[: config.speech_limit or None]
+    print(f"{len(paired)} pictures with captions, {len(unpaired)} alone; {len(order)} captions alone", flush=True)
+    return Surroundings(
+        captions=CaptionsAlone([said[i] for i in order], vocabulary, data.longest, seed),
+        pictures=PicturesAlone(training_set, unpaired, seed) if unpaired else None,
+        n_captions=data.batch_size * data.captions_per_picture,
+        n_pictures=data.batch_size,
+        pad=vocabulary.pad,
+        label_smoothing=experiment.label_smoothing,
+    )
 
 
 def _tell_of_cuts(captions: list[list[list[int]]], longest: int) -> None:

@@ -11,6 +11,13 @@ from optophone.core.search import Hypothesis, SearchConfig, search
 from optophone.core.vocabulary import Vocabulary
 
 
+def regions_of(model: Any, pictures: Tensor) -> Tensor:
+    """Regions (B, R, D) of pictures (B, 3, H, W), by the encoder of `model`; regions come back as they are."""
+    if pictures.ndim == 3:
+        return pictures
+    return model.encoder(pictures.to(memory_format=torch.channels_last))
+
+
 @torch.inference_mode()
 def describe(
     decoder: nn.Module,

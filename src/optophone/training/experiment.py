@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -189,10 +190,18 @@ def training_loader(dataset: Dataset, plan: Plan, config: TrainerConfig) -> Data
     return DataLoader(dataset, sampler=sampler, batch_size=None)
 
 
-def fit(training: Training, train: DataLoader, dev: Any, folder: Path, config: TrainerConfig) -> None:
+def fit(
+    training: Training,
+    train: DataLoader,
+    dev: Any,
+    folder: Path,
+    config: TrainerConfig,
+    callbacks: Sequence[Callback] = (),
+) -> None:
     """Run the training to its end, resuming from `folder` where a checkpoint lies.
 
-    A run that is over only gets its weights back.
+    A run that is over only gets its weights back. The states of `callbacks`, which act between steps, are in the
+    checkpoint too.
 
     Raises:
         ConfigurationError: the checkpoint belongs to a longer run or to another model than configured.
@@ -202,11 +211,11 @@ def fit(training: Training, train: DataLoader, dev: Any, folder: Path, config: T
     resume = checkpoint if checkpoint.is_file() else None
     if resume and _restore_finished(training, resume, config.max_steps):
         return
-    trainer = _build_trainer(folder, config)
+    trainer = _build_trainer(folder, config, callbacks)
     trainer.fit(training, train, dev, ckpt_path=resume, weights_only=False)
 
 
-def _build_trainer(folder: Path, config: TrainerConfig) -> lightning.Trainer:
+def _build_trainer(folder: Path, config: TrainerConfig, callbacks: Sequence[Callback]) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it recommends products
     try:
         return lightning.Trainer(
@@ -217,7 +226,7 @@ def _build_trainer(folder: Path, config: TrainerConfig) -> lightning.Trainer:
             gradient_clip_val=config.gradient_clip or None,
             gradient_clip_algorithm=config.gradient_clip_by,
             logger=TensorBoardLogger(folder, name="", version="curves"),
-            callbacks=[SegmentCheckpoint(folder, config.save_every_s)],
+            callbacks=[*callbacks, SegmentCheckpoint(folder, config.save_every_s)],
             check_val_every_n_epoch=config.validate_every,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

@@ -9,6 +9,7 @@ from optophone.core.configuration import from_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.models.captioners.adaptive_attention import AdaptiveAttention, AdaptiveAttentionConfig
 from optophone.models.captioners.attention_on_attention import AttentionOnAttention, AttentionOnAttentionConfig
+from optophone.models.captioners.bottleneck import BottleneckConfig, BottleneckedDecoder
 from optophone.models.captioners.captioner import Captioner
 from optophone.models.captioners.hard_attend_tell import HardAttendTell, HardAttendTellConfig
 from optophone.models.captioners.look_back_predict_forward import LookBackPredictForward, LookBackPredictForwardConfig
@@ -52,10 +53,12 @@ class DecoderConfig:
         name: a key of `FAMILY`.
         options: of that member's configuration; the sizes that follow from vocabulary and encoder (n_symbols,
             region_dim, and grid where it has one) are filled in.
+        bottleneck: what pictures go through before it; None for nothing.
     """
 
     name: str = "show-attend-tell"
     options: dict[str, Any] = field(default_factory=dict)
+    bottleneck: BottleneckConfig | None = None
 
 
 def build_decoder(config: DecoderConfig, n_symbols: int, region_dim: int, grid: tuple[int, int] | None) -> nn.Module:
@@ -75,7 +78,8 @@ def build_decoder(config: DecoderConfig, n_symbols: int, region_dim: int, grid: 
     sizes: dict[str, Any] = {"n_symbols": n_symbols, "region_dim": region_dim}
     if "grid" in {option.name for option in fields(member.config)}:
         sizes["grid"] = grid
-    return member.decoder(from_mapping(member.config, {**config.options, **sizes}, "decoder.options"))
+    decoder = member.decoder(from_mapping(member.config, {**config.options, **sizes}, "decoder.options"))
+    return BottleneckedDecoder(decoder, config.bottleneck, region_dim) if config.bottleneck else decoder
 
 
 def build_captioner(encoder: EncoderConfig, decoder: DecoderConfig, n_symbols: int, size: int) -> Captioner:
