@@ -98,8 +98,12 @@ def build_experiment(mapping: dict[str, Any], where: str) -> tuple[Any, Any]:
         from optophone.training.recognizing import RecognizingExperiment, run_recognizing
 
         return from_mapping(RecognizingExperiment, mapping, where), run_recognizing
+    if kind == "direct":
+        from optophone.training.direct_speech import DirectExperiment, run_direct
+
+        return from_mapping(DirectExperiment, mapping, where), run_direct
     known = "encoder, captioner, acoustic, parallel-acoustic, aligner, unit-to-mel, photograph, vocoder"
-    known += ", vocos, units, k-means-units, wavenet-units, recognizer"
+    known += ", vocos, units, k-means-units, wavenet-units, recognizer, direct"
     raise ConfigurationError(f"{where}: kind {kind!r} is not one of {known}.")
 
 

@@ -50,6 +50,12 @@ class ParallelConfig:
             if getattr(self, name) % 2 == 0:
                 raise ConfigurationError(f"ParallelConfig.{name} is {getattr(self, name)}; give an odd number.")
 
+    @property
+    def frame_context(self) -> int:
+        """Frames to either side that a frame of the mel depends on, once its symbols are encoded."""
+        n_layers = self.n_frame_layers + (self.n_pitch_layers if self.prosody else 0)
+        return n_layers * (self.frame_kernel_size // 2)
+
 
 class Frames(NamedTuple):
     """The places of frames, see `core.durations.Places`: symbols (B, T) int64, features (B, T, 3), mask (B, T) true at
