@@ -11,17 +11,18 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from optophone.pipelines import TokenPipeline
+    from optophone.pipelines import Pipeline
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 
-def load(bundle: "str | PathLike[str] | None" = None, *, threads: int | None = None) -> "TokenPipeline":
+def load(bundle: "str | PathLike[str] | None" = None, *, threads: int | None = None) -> "Pipeline":
     """Load a picture-to-speech pipeline.
 
     Args:
-        bundle: the folder of a system bundle, the name of an embedded one, or None for the embedded default.
+        bundle: the folder of a system bundle or of a direct model, the name of an embedded one, or None for the
+            embedded default.
         threads: processor threads to use; None takes the physical cores, at most four.
 
     Returns:

@@ -26,7 +26,7 @@ from optophone.evaluation.report import command_line, write_result
 from optophone.evaluation.unit_error import loop_rate, unit_error_rate
 from optophone.export.results import content_hash
 from optophone.pipelines import Description
-from optophone.runtime.load import find_bundle, load_describer, open_part
+from optophone.runtime.load import captioner_part, find_bundle, load_describer, open_part
 
 _MEANING = (
     "the caption agrees with people as well as three quarters of people's own captions do (CIDEr-D against the human"
@@ -179,7 +179,8 @@ class CaptionEvaluation:
     ) -> None:
         """The page, with the confidence as users see it."""
         pictures = {row["id"]: self.dataset.path("picture", row) for row in self.rows}
-        confidences = {row["id"]: found.confidence for row, found in zip(self.rows, best, strict=True)}
+        described = zip(self.rows, best, strict=True)
+        confidences = {row["id"]: found.confidence for row, found in described if found.confidence is not None}
         title = f"Captions of {self.dataset.name} {self.split} by {self.part.manifest.name}"
         facts = {"Command": command_line()}
         if shuffled:
@@ -188,8 +189,10 @@ class CaptionEvaluation:
 
 
 def part_of(bundle: str, kind: str) -> Bundle:
-    """The part of that kind: the bundle itself, or a part of the system that it is."""
+    """The part of that kind: the bundle itself, or a part of the system that it is; for captions that which writes."""
     opened = open_bundle(find_bundle(bundle))
+    if kind == "captioner" and (opened.manifest.kind == "direct" or "direct" in opened.manifest.parts):
+        return captioner_part(opened)
     return open_part(opened, kind) if opened.manifest.kind == "system" else opened
 
 

@@ -15,7 +15,7 @@ from optophone.cli.options import SearchOptions
 from optophone.core.errors import TextError
 from optophone.core.search import SearchConfig
 from optophone.data.manifest import Dataset, read_dataset
-from optophone.pipelines import TokenPipeline, Voice
+from optophone.pipelines import Pipeline, Voice
 from optophone.runtime.load import load, load_voice
 
 
@@ -59,10 +59,10 @@ def build_unit_voice(bundle: str) -> Speaker:
     return partial(_say, load_voice(bundle, threads=1))
 
 
-def _describe(pipeline: TokenPipeline, search: SearchConfig, picture: Path) -> Said:
+def _describe(pipeline: Pipeline, search: SearchConfig, picture: Path) -> Said:
     try:
         spoken = pipeline(picture, search=search, hedge=False, force=True)
-    except TextError:  # a caption without symbols, or without any that can be spoken
+    except TextError:  # nothing to say: a caption without symbols, or without any that can be spoken
         return Said("", np.zeros(0, np.float32), pipeline.sample_rate)
     best = spoken.variants[0]
     ended = len(best.token_log_probs) > len(best.ids) if best.token_log_probs else None

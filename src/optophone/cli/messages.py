@@ -19,7 +19,7 @@ def printable(name: str) -> str:
 def caption_line(description: "Description", name: str | None = None) -> str:
     """`a dog runs on the grass  (confidence 62 %)`, after the photo's name where there are several."""
     line = description.text
-    if not description.refused:
+    if not description.refused and description.confidence is not None:
         line += f"  (confidence {100 * description.confidence:.0f} %)"
     return line if name is None else f"{printable(name)}: {line}"
 

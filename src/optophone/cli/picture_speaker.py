@@ -61,8 +61,7 @@ class PictureSpeaker:
         self.files: SoundFiles | None = None
         if options.output != "-":
             self.files = SoundFiles(photos, options.output, options.audio_format, options.raw)
-        self.describe = load(options.bundle, threads=options.threads)
-        self.describe.voice = self.describe.voice.adjusted(
+        self.describe = load(options.bundle, threads=options.threads).adjusted(
             sentence_silence_s=options.sentence_silence, volume=volume, speaker=options.speaker
         )
         self.search = options.search.apply(self.describe.search)
@@ -137,7 +136,7 @@ class PictureSpeaker:
         best = descriptions[0]
         return {
             "text": best.text,
-            "confidence": round(best.confidence, 4),
+            "confidence": None if best.confidence is None else round(best.confidence, 4),
             "photograph": None if best.photograph is None else round(best.photograph, 4),
             "refused": best.refused,
             "variants": [description.to_json() for description in descriptions],
@@ -147,10 +146,12 @@ class PictureSpeaker:
         }
 
     def _print_captions(self, photo: str, descriptions: list[Description]) -> None:
+        """What is said in writing; nothing of a model that goes without."""
         if not self.options.as_json:
             name = photo if len(self.photos) > 1 else None
             for description in descriptions:
-                click.echo(caption_line(description, name), err=self.stdout is not None)
+                if description.text:
+                    click.echo(caption_line(description, name), err=self.stdout is not None)
 
     def _print_json(self, record: dict[str, Any]) -> None:
         click.echo(json.dumps(record, ensure_ascii=False), err=self.stdout is not None)

@@ -20,8 +20,10 @@ from optophone.cli.recognizer_choice import ANY_WORDS, POCKETSPHINX, ChosenRecog
 from optophone.cli.spoken_caption_result import ResultRow, SpokenCaptionResult
 from optophone.core.bundle import Bundle
 from optophone.core.errors import ConfigurationError, DataError
+from optophone.core.search import SearchConfig
 from optophone.core.text import spoken_words
 from optophone.data.manifest import Dataset, read_dataset
+from optophone.data.unit_symbols import UnitSymbols
 from optophone.evaluation.captions import tokenize_words
 from optophone.evaluation.constant_caption import ConstantCaption, constant_caption
 from optophone.evaluation.heard_captions import Heard, HeardCaptions
@@ -29,10 +31,10 @@ from optophone.evaluation.report import command_line, write_result
 from optophone.evaluation.spoken_captions import normalised, without_said, word_error_rate
 from optophone.evaluation.unit_captions import unit_agreement, unit_figures
 from optophone.export.results import content_hash
-from optophone.pipelines import Describer
-from optophone.runtime.load import load_describer, open_part, open_system
+from optophone.runtime.load import captioner_part, load, open_part, open_speaking, open_system
 
 _TRAIN = "train"
+_TEXT = ("words", "characters")
 _DEFAULT_ORDER = 2  # of recognisers that cannot write any words
 _HEARD = ".heard.jsonl"
 _UNSAFE = re.compile(r"[^\w.-]+")
@@ -114,10 +116,10 @@ class SpokenCaptionEvaluation:
         self.rows = draw(rows, options.limit)
         self.references = {row["id"]: [normalised(caption) for caption in row["captions"]] for row in self.rows}
         self.ear = choose_ear(options.recognizer, options.order, self.dataset, options.split)
-        self.system = open_system(system)
-        self.describer = load_describer(self.system.folder, threads=1)
-        captioner = open_part(self.system, "captioner")
-        self.units = read_units_of(captioner, self.controls.units) if self.controls.units else None
+        self.system = open_speaking(system)
+        pipeline = load(self.system.folder, threads=1)
+        self.writes, self.own_search = pipeline.writes, pipeline.search
+        self.units = self._units()
         speech = open_speech(self.controls.speech, self.units)
         captions = {row["id"]: row["captions"] for row in self.rows}
         self.speech = None if speech is None else TrueSpeech(speech, options.split, captions, self.units)
@@ -138,7 +140,7 @@ class SpokenCaptionEvaluation:
             "data": data_facts(self.dataset, self.options.split, len(self.rows)),
             "speech": None if self.speech is None else self.speech.dataset.hash(),
             "units": None if self.units is None else self.units.column.dataset.hash(),
-            "search": asdict(self._search(self.describer)),
+            "search": asdict(self._search()),
             "recognizer": self.ear.facts,
         }
         units = self._unit_figures(heard["system"])
@@ -151,6 +153,14 @@ class SpokenCaptionEvaluation:
         )
         self._list_samples(heard)
         return result.text()
+
+    def _units(self) -> UnitSymbols | None:
+        """The column of units that the system's voice says again, where that is asked for."""
+        if self.controls.units is None:
+            return None
+        if self.writes is None:
+            raise ConfigurationError(f"--control units: {self.system.manifest.name} says no units; leave it out.")
+        return read_units_of(captioner_part(self.system), self.controls.units)
 
     def _earlier(self, path: Path | None) -> list[HeardCaptions]:
         """What other evaluations heard: in the file that the user names, or in all files of a folder."""
@@ -167,7 +177,7 @@ class SpokenCaptionEvaluation:
         pictures = [Item(row["id"], row["id"], self.dataset.path("picture", row)) for row in self.rows]
         work: dict[str, tuple[Sequence[Item], BuildSpeaker, Mapping[str, Any]]] = {}
         data = {"data": self.dataset.hash(), "split": self.options.split}
-        search = asdict(self._search(self.describer))
+        search = asdict(self._search())
         speaker = {"parts": _contents(self.system), "search": search}
         work["system"] = (pictures, partial(build_system, str(self.system.folder), self.options.beam), data | speaker)
         if self.cascade is not None:
@@ -210,15 +220,15 @@ class SpokenCaptionEvaluation:
             advance()
         return {one.picture: kept[one.name] for one in items}
 
-    def _search(self, describer: Describer) -> Any:
-        return SearchOptions(beam=self.options.beam).apply(describer.search)
+    def _search(self) -> SearchConfig:
+        return SearchOptions(beam=self.options.beam).apply(self.own_search)
 
     # -------------------------------------------------------------------------------------------------------- scoring
 
     def _rows(self, heard: Mapping[str, Mapping[str, Heard]]) -> list[ResultRow]:
         """The rows of the result, the system's own first."""
         words = {row: {picture: one.heard for picture, one in found.items()} for row, found in heard.items()}
-        said = _said(heard["system"]) if self.describer.writes_text else None
+        said = _said(heard["system"]) if self.writes in _TEXT else None
         system = self._row("system", "heard from the system", words["system"], self.references, said)
         rows = [system]
         if said is not None:
@@ -281,7 +291,7 @@ class SpokenCaptionEvaluation:
 
     def _unit_figures(self, heard: Mapping[str, Heard]) -> dict[str, Any] | None:
         """What is measured of units by themselves, where the system writes these."""
-        if self.describer.captioner.vocabulary.kind != "units":
+        if self.writes != "units":
             return None
         captions = {picture: one.said for picture, one in heard.items()}
         found = asdict(unit_figures(captions, [one.ended for one in heard.values()]))
@@ -326,7 +336,7 @@ def open_cascade(name: str) -> Bundle:
     """
     system = open_system(name)
     written = open_part(system, "captioner").vocabulary().kind
-    if written not in ("words", "characters"):
+    if written not in _TEXT:
         raise ConfigurationError(f"--control cascade={name}: writes {written}; give a system that writes words.")
     return system
 
@@ -369,6 +379,8 @@ def _of(row: ResultRow, captions: Mapping[str, str]) -> dict[str, str]:
 def _contents(system: Bundle) -> dict[str, Any]:
     """What decides what a system says: the content of its parts, and how it speaks."""
     contents: dict[str, Any] = {kind: content_hash(open_part(system, kind).manifest) for kind in system.manifest.parts}
+    if not contents:
+        contents = {system.manifest.kind: content_hash(system.manifest)}
     return contents | {"voice": system.manifest.configuration.get("voice", {})}
 
 

@@ -6,7 +6,7 @@ else's model behind an adapter. All arrays are NumPy; symbols are ids of the par
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -66,6 +66,19 @@ class SpokenMel:
     stopped: bool = True
     problems: tuple[str, ...] = ()
     n_tries: int = 1
+
+
+@dataclass(frozen=True)
+class Intention:
+    """What a direct model is about to say of a picture.
+
+    Args:
+        source: what the model speaks from; nobody else reads it.
+        caption: the units that it will say, where it chooses them before it speaks; else None.
+    """
+
+    source: Any = field(repr=False)
+    caption: Caption | None = None
 
 
 class Captioner(Protocol):
@@ -154,14 +167,24 @@ class SpeechRecognizer(Protocol):
 
 
 class DirectModel(Protocol):
-    """Picture → mel in one network."""
+    """Picture → mel in one network.
+
+    `vocabulary` is that of the units which it chooses before it speaks, or None where it decides while it speaks;
+    `search` is how it chooses unless told otherwise.
+    """
 
     mel_spec: MelSpec
+    vocabulary: Vocabulary | None
+    search: SearchConfig
 
-    def mel(self, picture: np.ndarray) -> SpokenMel:
-        """Speak what is in `picture` (H, W, 3) uint8 RGB."""
+    def intend(self, picture: np.ndarray, search: SearchConfig | None = None) -> list[Intention]:
+        """Look at `picture` (H, W, 3) uint8 RGB once: at most `search.n_results` things to say of it, the best first."""
         ...
 
-    def stream(self, picture: np.ndarray) -> Iterator[np.ndarray]:
+    def mel(self, picture: np.ndarray | Intention) -> SpokenMel:
+        """Speak what is in `picture` (H, W, 3) uint8 RGB, or what `intend` found."""
+        ...
+
+    def stream(self, picture: np.ndarray | Intention) -> Iterator[np.ndarray]:
         """The same mel in chunks (M, t), the first one early."""
         ...

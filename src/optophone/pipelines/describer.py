@@ -87,7 +87,7 @@ class Describer:
             ConfigurationError: an option is out of range.
         """
         in_words = self.captioner.vocabulary.kind == "words"
-        config = _search_for(search or self.search, variants, seed, in_words)
+        config = search_for(search or self.search, variants, seed, in_words)
         loaded = self._load(picture)
         judgement = self.detector.judge(loaded) if self.detector is not None else None
         if judgement is not None and not (judgement.is_photograph or force) and self.writes_text:
@@ -132,7 +132,7 @@ def _refusal(judgement: Judgement) -> Description:
     return Description(text, 0.0, (), 0.0, photograph=judgement.probability, refused=True)
 
 
-def _search_for(search: SearchConfig, variants: int, seed: int | None, in_words: bool) -> SearchConfig:
+def search_for(search: SearchConfig, variants: int, seed: int | None, in_words: bool) -> SearchConfig:
     """`search` with enough results for so many variants: some of them will be the same words again.
 
     Variants in words are searched for by diverse beams, one group for each, unless `search.diversity` is 0: the next

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 
 from optophone.core.audio import write_wave
+from optophone.core.protocols import Intention
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a captioner says of a picture.
+    """What a captioner says of a picture, or a direct model is about to say.
 
     Args:
-        text: words separated by spaces, or units; where it is refused, a sentence that says so.
-        confidence: 0..1 that the text is right; 0 where it is refused.
+        text: words separated by spaces, or units; where it is refused, a sentence that says so; "" where a direct model
+            decides while it speaks.
+        confidence: 0..1 that the text is right; 0 where it is refused; None where nobody knows before it is said.
         ids: symbols of the captioner's vocabulary; none where it is refused.
         log_prob: natural logarithm of the probability of the whole sequence.
         hedge: words of doubt to be spoken before the text, or "".
@@ -23,10 +25,11 @@ class Description:
         photograph: 0..1 that the picture is a photograph; None where nothing judges that.
         refused: whether there is no description because the picture does not look like a photograph.
         token_log_probs: of each symbol, the end included; empty where nobody knows.
+        intention: what a direct model speaks it from; None for those that speak from the text or its symbols.
     """
 
     text: str
-    confidence: float
+    confidence: float | None
     ids: tuple[int, ...]
     log_prob: float
     hedge: str = ""
@@ -34,6 +37,7 @@ class Description:
     photograph: float | None = None
     refused: bool = False
     token_log_probs: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    intention: Intention | None = field(default=None, repr=False, compare=False)
 
     @property
     def said(self) -> str:
@@ -44,7 +48,7 @@ class Description:
         """Plain data without the attention."""
         return {
             "text": self.text,
-            "confidence": round(self.confidence, 4),
+            "confidence": None if self.confidence is None else round(self.confidence, 4),
             "log_prob": round(self.log_prob, 4),
             "photograph": None if self.photograph is None else round(self.photograph, 4),
             "refused": self.refused,
@@ -56,8 +60,8 @@ class Spoken:
     """A picture, or a text, as sound.
 
     Args:
-        text: the caption (of several variants the best), or the text that was given.
-        confidence: 0..1 of that caption; None where a text was given.
+        text: the caption (of several variants the best), or the text that was given; "" where there is none.
+        confidence: 0..1 of that caption; None where a text was given, or nobody knows.
         wave: (N,) float32 in -1..1.
         sample_rate: Hz.
         said: what the voice says, word for word: words of doubt and further variants included.

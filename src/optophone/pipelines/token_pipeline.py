@@ -9,6 +9,7 @@ import numpy as np
 
 from optophone.core.errors import BundleError
 from optophone.core.search import SearchConfig
+from optophone.core.vocabulary import VocabularyKind
 from optophone.pipelines.describer import Describer
 from optophone.pipelines.results import Description, Spoken
 from optophone.pipelines.voice import Voice, check_speed
@@ -45,6 +46,22 @@ class TokenPipeline:
     def search(self) -> SearchConfig:
         """How captions are searched for unless a call says otherwise."""
         return self.describer.search
+
+    @property
+    def writes(self) -> VocabularyKind:
+        """What a description is written in."""
+        return self.describer.captioner.vocabulary.kind
+
+    def adjusted(
+        self,
+        *,
+        sentence_silence_s: float | None = None,
+        volume: float | None = None,
+        speaker: str | int | None = None,
+    ) -> "TokenPipeline":
+        """This pipeline with its voice changed: see `Voice.adjusted`."""
+        voice = self.voice.adjusted(sentence_silence_s=sentence_silence_s, volume=volume, speaker=speaker)
+        return TokenPipeline(self.describer, voice)
 
     def __call__(
         self,

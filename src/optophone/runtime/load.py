@@ -9,11 +9,13 @@ from optophone.core.configuration import from_mapping
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
 from optophone.core.k_means_units import KMeansUnits
+from optophone.core.picture import PictureSpec
 from optophone.core.protocols import AcousticModel, SpeechRecognizer, UnitEncoder, Vocoder
 from optophone.core.regions import RegionSpec
-from optophone.pipelines import Describer, Hedge, TokenPipeline, Voice, VoiceConfig
+from optophone.pipelines import Describer, DirectPipeline, Hedge, Pipeline, TokenPipeline, Voice, VoiceConfig
 from optophone.runtime.onnx_acoustic import OnnxAcoustic
 from optophone.runtime.onnx_captioner import OnnxCaptioner
+from optophone.runtime.onnx_direct import JOINT, load_direct
 from optophone.runtime.onnx_parallel import FRAMES_GRAPH, OnnxParallel
 from optophone.runtime.onnx_recognizer import OnnxRecognizer
 from optophone.runtime.onnx_units import UNITS_GRAPH, OnnxUnitEncoder
@@ -27,20 +29,24 @@ K_MEANS = "k-means"  # class of unit bundles that have centres in place of a gra
 K_MEANS_FILE = "k-means.npz"
 
 
-def load(bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> TokenPipeline:
+def load(bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Pipeline:
     """A picture-to-speech pipeline; see `optophone.load`."""
-    system = open_system(bundle)
+    system = open_speaking(bundle)
+    if direct_part(system) is not None:
+        return _direct_pipeline(system, threads)
     captioner, acoustic, vocoder = (open_part(system, kind) for kind in ("captioner", "acoustic", "vocoder"))
     check_composition(captioner, acoustic, vocoder)
     return TokenPipeline(describer_of(system, captioner, threads), voice_of(system, acoustic, vocoder, threads))
 
 
 def load_describer(bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Describer:
-    """The captioner alone, from a system bundle or a bundle of kind "captioner"."""
+    """The captioner alone, from a system bundle or a bundle of kind "captioner", or that inside a direct model.
+
+    Raises:
+        BundleError: something is missing or damaged, or the direct model has no captioner inside.
+    """
     opened = open_bundle(find_bundle(bundle))
-    if opened.manifest.kind == "captioner":
-        return describer_of(opened, opened, threads)
-    return describer_of(opened, open_part(_as_system(opened), "captioner"), threads)
+    return describer_of(opened, captioner_part(opened), threads)
 
 
 def load_voice(
@@ -52,7 +58,8 @@ def load_voice(
     """The acoustic model and its vocoder alone, from a system bundle; from an acoustic bundle with Griffin-Lim.
 
     Args:
-        bundle: a folder, the name of an embedded bundle, or None for the default.
+        bundle: a folder, the name of an embedded bundle, or None for the default. Of a direct model that goes by way of
+            units, the voice inside.
         vocoder: a vocoder's bundle, or a system's, to take instead.
         threads: of the larger graphs; None takes the cores, at most 4.
 
@@ -60,7 +67,7 @@ def load_voice(
         BundleError: something is missing or damaged, or the two parts' mels differ; both are named.
     """
     opened = open_bundle(find_bundle(bundle))
-    acoustic = opened if opened.manifest.kind == "acoustic" else open_part(_as_system(opened), "acoustic")
+    acoustic = _voice_part(opened)
     if vocoder is not None:
         chosen = _open_vocoder(find_bundle(vocoder))
     elif opened is acoustic:
@@ -70,6 +77,76 @@ def load_voice(
         chosen = open_part(opened, "vocoder")
     check_composition(None, acoustic, chosen)
     return voice_of(opened, acoustic, chosen, threads)
+
+
+def captioner_part(opened: Bundle) -> Bundle:
+    """What writes, of a bundle: itself, a part of the system that it is, or a direct model that goes by way of units.
+
+    Raises:
+        BundleError: nothing does.
+    """
+    direct = direct_part(opened)
+    if direct is not None:
+        return _with_units(direct, "writes nothing down")
+    return opened if opened.manifest.kind == "captioner" else open_part(_as_system(opened), "captioner")
+
+
+def _voice_part(opened: Bundle) -> Bundle:
+    direct = direct_part(opened)
+    if direct is not None:
+        return _with_units(direct, "reads nothing but pictures")
+    return opened if opened.manifest.kind == "acoustic" else open_part(_as_system(opened), "acoustic")
+
+
+def open_speaking(bundle: str | os.PathLike[str] | None = None) -> Bundle:
+    """Open what speaks about pictures: a system, or a direct model alone; a folder, a name, or None for the default.
+
+    Raises:
+        BundleError: there is none, it is damaged, or it is a single part that does not speak about pictures.
+    """
+    opened = open_bundle(find_bundle(bundle))
+    return opened if opened.manifest.kind == "direct" else _as_system(opened)
+
+
+def direct_part(opened: Bundle) -> Bundle | None:
+    """The direct model that a bundle is, or that a system has for a part; else None."""
+    if opened.manifest.kind == "direct":
+        return opened
+    return open_part(opened, "direct") if "direct" in opened.manifest.parts else None
+
+
+def _with_units(direct: Bundle, otherwise: str) -> Bundle:
+    """A direct model that has a captioner over units and a voice over them inside."""
+    if direct.manifest.cls != JOINT:
+        raise BundleError(f"{direct.folder}: this direct model {otherwise}; use it with optophone speak.")
+    return direct
+
+
+def _direct_pipeline(opened: Bundle, threads: int | None) -> DirectPipeline:
+    """A direct model with the vocoder of its system, or with Griffin-Lim."""
+    part = direct_part(opened)
+    assert part is not None
+    model = load_direct(part, threads)
+    vocoder: Vocoder = GriffinLim(model.mel_spec)
+    if opened is not part:
+        chosen = open_part(opened, "vocoder")
+        check_composition(None, part, chosen)
+        vocoder = load_vocoder(chosen, threads)
+    assert part.manifest.picture is not None
+    return DirectPipeline(
+        model, vocoder, _voice_config(opened), enough_pixels(part.manifest.picture), photograph_detector(part)
+    )
+
+
+def enough_pixels(spec: PictureSpec) -> int:
+    """A side of what a picture may be shrunk to while it is decoded: three times what the encoder takes leaves
+    photographs of ordinary size alone and quarters those of a telephone."""
+    return 3 * max(spec.height, spec.width)
+
+
+def photograph_detector(part: Bundle) -> NumpyPhotographDetector | None:
+    """The detector of photographs in a bundle; None where it has none."""
+    return NumpyPhotographDetector(part.file(PHOTOGRAPH_FILE)) if PHOTOGRAPH_FILE in part.manifest.files else None
 
 
 def open_system(bundle: str | os.PathLike[str] | None = None) -> Bundle:
@@ -88,11 +165,7 @@ def describer_of(system: Bundle, part: Bundle, threads: int | None = None) -> De
     hedges = [from_mapping(Hedge, row, f"{part.folder}: configuration.hedge") for row in rows]
     if isinstance(captioner.takes, RegionSpec):
         return Describer(captioner, captioner.search, hedges, regions=captioner.takes)
-    # Three times what the encoder takes leaves photographs of ordinary size alone and quarters those of a telephone.
-    at_least = 3 * max(captioner.picture_spec.height, captioner.picture_spec.width)
-    detector = None
-    if PHOTOGRAPH_FILE in part.manifest.files:
-        detector = NumpyPhotographDetector(part.file(PHOTOGRAPH_FILE))
+    at_least, detector = enough_pixels(captioner.picture_spec), photograph_detector(part)
     return Describer(captioner, captioner.search, hedges, at_least, detector=detector)
 
 

@@ -10,11 +10,13 @@ from optophone.core.durations import PLACE_FEATURES, place_frames, whole_duratio
 from optophone.core.errors import BundleError
 from optophone.core.protocols import SpokenMel
 from optophone.core.speakers import speaker_names, speaker_number
+from optophone.runtime.refined_stream import ChunkConfig, refine_stream
 from optophone.runtime.session import Graph, SessionConfig
 from optophone.runtime.symbol_graph import check_speakers, checked_symbols, read_symbols
 
 SYMBOLS_GRAPH = "symbols.onnx"
 FRAMES_GRAPH = "frames.onnx"
+_PIECE, _FIRST_CHUNK, _CHUNK = 12, 36, 96  # frames of a stream
 _LONGEST_SYMBOL_S = 2.0  # what lasts longer is a fault of the network, and costs memory
 
 
@@ -29,7 +31,8 @@ class OnnxParallel:
     It always ends, and says every symbol once and in order: durations see to that.
 
     Args:
-        bundle: an opened bundle of kind "acoustic" with both graphs and a vocabulary.
+        bundle: an opened bundle with both graphs and a vocabulary. Of its configuration `frame_context` is read: frames
+            to either side that a frame of the mel depends on; a stream needs it.
         threads: of the graphs.
 
     Raises:
@@ -43,6 +46,7 @@ class OnnxParallel:
         self.mel_spec = bundle.mel_spec()
         self.speakers = speaker_names(manifest.configuration, str(bundle.folder)) or (manifest.name,)
         self.speaker = 0
+        self.frame_context = _frame_context(bundle)
         config = SessionConfig(threads=threads)
         self.symbols = Graph(bundle.file(SYMBOLS_GRAPH), config)
         self.frames = Graph(bundle.file(FRAMES_GRAPH), config)
@@ -80,12 +84,19 @@ class OnnxParallel:
         return SpokenMel(self.draw(encoded, durations), alignment)
 
     def stream(self, ids: np.ndarray) -> Iterator[np.ndarray]:
-        """`mel(ids)` as one chunk (M, T): the first frame takes as long as the last.
+        """`mel(ids)` in chunks (M, t), the first one early; in one where nobody says how far frames see.
 
         Raises:
             TextError: there are no symbols.
         """
-        yield self.mel(ids).mel
+        encoded, durations = self.lay_out(checked_symbols(ids))
+        if self.frame_context is None:
+            yield self.draw(encoded, durations)
+            return
+        symbols, features = place_frames(durations)
+        laid_out = np.concatenate((encoded[symbols], features), axis=1).T
+        pieces = (laid_out[:, first : first + _PIECE] for first in range(0, len(symbols), _PIECE))
+        yield from refine_stream(pieces, self._draw_frames, ChunkConfig(self.frame_context, _FIRST_CHUNK, _CHUNK))
 
     def encode(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The encoded symbols (S, D) and ln(1 + frames) (S,) of each, for `ids` (S,)."""
@@ -102,5 +113,17 @@ class OnnxParallel:
     def draw(self, encoded: np.ndarray, durations: np.ndarray) -> np.ndarray:
         """The mel (M, T) of encoded symbols (S, D) that last `durations` (S,) whole frames."""
         symbols, features = place_frames(durations)
-        feeds = {"encoded": np.ascontiguousarray(encoded[symbols][None]), "places": features[None]}
+        return self._draw_frames(np.concatenate((encoded[symbols], features), axis=1).T)
+
+    def _draw_frames(self, laid_out: np.ndarray) -> np.ndarray:
+        """The mel (M, T) of frames (D + 3, T): their encoded symbols, and their places in these."""
+        encoded, places = laid_out[:-PLACE_FEATURES], laid_out[-PLACE_FEATURES:]
+        feeds = {"encoded": np.ascontiguousarray(encoded.T[None]), "places": np.ascontiguousarray(places.T[None])}
         return self.frames.run(feeds)[0][0]
+
+
+def _frame_context(bundle: Bundle) -> int | None:
+    context = bundle.manifest.configuration.get("frame_context")
+    if context is not None and (type(context) is not int or context < 0):
+        raise BundleError(f"{bundle.folder}: its frame_context is {context!r}, no number of frames; export it again.")
+    return context
