@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from optophone.cli.evenly_spread import spread
 from optophone.cli.run_facts import run_facts
+from optophone.cli.trained_direct import export_direct_run
 from optophone.cli.trained_recognizer import export_recognizing
 from optophone.cli.trained_units import UNIT_EXPORTS
 from optophone.core.bundle import Bundle, open_bundle
@@ -51,7 +53,8 @@ def export_run(
     Args:
         run: a finished training.
         folder: a scratch folder.
-        precision: None for int8, and for units and recognisers for fp32, which is the only one that they have.
+        precision: None for int8, and for units and recognisers for fp32, which is the only one that they have, as it is
+            for direct models without units.
         speaker: name or number of the one voice that is wanted of an acoustic model of several; None for all of them.
 
     Returns:
@@ -72,6 +75,10 @@ def export_run(
     if experiment.kind == "recognizer":
         measured = export_recognizing(experiment, run, folder, precision)
         return open_bundle(folder / "fp32"), measured
+    if experiment.kind == "direct":
+        precision = precision or "fp32"
+        measured = export_direct_run(experiment, run, folder, precision)
+        return open_bundle(folder / precision), measured
     precision = precision or "int8"
     if experiment.kind == "captioner":
         measured = _export_captioner(experiment, run, folder, precision)
@@ -165,9 +172,3 @@ def _facts(experiment: Any, dataset: Dataset) -> TrainingFacts:
     """Of the data set `dataset` and those that were learned beside it."""
     others = [read_dataset(folder) for folder in getattr(experiment.data, "folders", ())[1:]]
     return run_facts(experiment.name, [dataset, *others], experiment.trainer.max_steps)
-
-
-def spread(items: Sequence[Any] | np.ndarray, n: int) -> list[Any]:
-    """About `n` of `items`, evenly spread; arrays are copied out of their file."""
-    chosen = np.unique(np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int))
-    return [np.array(items[i]) if isinstance(items, np.ndarray) else items[i] for i in chosen]

@@ -178,7 +178,7 @@ class DirectModel(Protocol):
     search: SearchConfig
 
     def intend(self, picture: np.ndarray, search: SearchConfig | None = None) -> list[Intention]:
-        """Look at `picture` (H, W, 3) uint8 RGB once: at most `search.n_results` things to say of it, the best first."""
+        """Look at `picture` (H, W, 3) uint8 RGB once: at most `search.n_results` things to say of it, best first."""
         ...
 
     def mel(self, picture: np.ndarray | Intention) -> SpokenMel:

@@ -18,7 +18,7 @@ from optophone.core.unit_origin import SECTION, UnitOrigin
 from optophone.core.vocabulary import Vocabulary
 from optophone.export.differences import largest_difference, worse
 from optophone.export.import_facts import ImportFacts
-from optophone.export.onnx_graph import export_graph
+from optophone.export.onnx_graph import export_graph, open_axes
 from optophone.export.quantize import quantize_convolutions, quantize_graph
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
 from optophone.runtime.onnx_captioner import OnnxCaptioner
@@ -189,27 +189,16 @@ def _export_graphs(trained: TrainedCaptioner, writer: BundleWriter) -> None:
         for name in ("regions", "regions_mask", "attention"):
             rows[name][1] = "regions"
         more = model.begin(*trained.inputs(n_regions=5).values())
-        for name, axes in _open_axes(memories + states, (*memory, *state), (*more[0], *more[1]), "regions").items():
+        for name, axes in open_axes(memories + states, (*memory, *state), (*more[0], *more[1]), "regions").items():
             rows[name] |= axes
     export_graph(EncoderGraph(model), writer.path("encoder.onnx"), shown, memories + states, rows)
-    growing = _open_axes(states, second, third, "length")
+    growing = open_axes(states, second, third, "length")
     for name, following in zip(states, nexts, strict=True):
         rows[following] |= rows[name] | {axis: f"next.{size}" for axis, size in growing[name].items()}
         rows[name] |= growing[name]
     inputs = dict(zip(["ids", *memories, *states], [ids, *memory, *second], strict=True))
     outputs = ["log_probs", "attention", *nexts]
     export_graph(StepGraph(model, len(memory)), writer.path("step.onnx"), inputs, outputs, rows)
-
-
-def _open_axes(
-    names: Sequence[str], smaller: Sequence[Tensor], larger: Sequence[Tensor], what: str
-) -> dict[str, dict[int, str]]:
-    """For each name, the axes along which its two tensors differ in size, with a name for that size."""
-    found = {}
-    for name, before, after in zip(names, smaller, larger, strict=True):
-        axes = [axis for axis in range(before.ndim) if before.shape[axis] != after.shape[axis]]
-        found[name] = dict.fromkeys(axes, f"{name}.{what}")
-    return found
 
 
 def _quantize(

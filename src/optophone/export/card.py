@@ -12,6 +12,7 @@ _WHAT = {
     "acoustic": "Reads English text aloud: characters to mel spectrogram.",
     "captioner over units": "Describes a photograph in units of speech, which a voice over the same units says.",
     "acoustic over units": "Says what is written in units of speech: units to mel spectrogram. No text is involved.",
+    "direct": "Looks at a photograph and speaks what is in it, in one network. No text is involved.",
     "vocoder": "Turns a mel spectrogram into sound.",
     "griffin-lim": "Turns a mel spectrogram into sound. It is an algorithm and has no weights.",
     "voice": "Reads English text aloud: characters to mel spectrogram to sound.",
@@ -32,6 +33,12 @@ _LIMITS = {
     "acoustic": (
         "Texts unlike those that it has learned from sound less sure. Very long or unusual input may be cut off, which"
         " it reports. It sounds like whom it has learned from: where that was a synthetic voice, synthetic."
+    ),
+    "direct": (
+        "It has seen a few thousand everyday photographs, mostly of people and dogs, each with some spoken captions. It"
+        " names what it knows even where there is something else, invents details, and may mumble. Nothing of what it"
+        " says can be read, and unless it goes by way of units nobody knows how sure it is. Do not rely on it where a"
+        " mistake would harm: on medicine, roads, money or people's identity."
     ),
     "vocoder": (
         "It has learned from one voice and makes others sound like it. Another mel than that of its training, such as a"

@@ -53,3 +53,14 @@ def clear_traces(model: onnx.ModelProto) -> None:
         node.doc_string = ""
         del node.metadata_props[:]
     del model.metadata_props[:]
+
+
+def open_axes(
+    names: Sequence[str], smaller: Sequence[Tensor], larger: Sequence[Tensor], what: str
+) -> dict[str, dict[int, str]]:
+    """For each name, the axes along which its two tensors differ in size, with a name for that size."""
+    found = {}
+    for name, before, after in zip(names, smaller, larger, strict=True):
+        axes = [axis for axis in range(before.ndim) if before.shape[axis] != after.shape[axis]]
+        found[name] = dict.fromkeys(axes, f"{name}.{what}")
+    return found

@@ -197,6 +197,7 @@ def _writer(trained: TrainedParallel, folder: Path) -> BundleWriter:
         configuration={
             **({"speakers": list(trained.speakers)} if trained.speakers else {}),
             **({SECTION: to_mapping(trained.units)} if trained.units is not None else {}),
+            "frame_context": trained.model.config.frame_context,
             trained.facts.section: trained.facts.to_mapping(),
         },
         vocabulary=trained.vocabulary,

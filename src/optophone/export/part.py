@@ -27,7 +27,7 @@ from optophone.runtime.photograph_detector import PHOTOGRAPH_FILE, NumpyPhotogra
 
 # Said before a caption whose calibrated confidence is below; the lowest that fits is taken.
 HEDGES = ({"below": 0.2, "say": "I am not sure, but perhaps: "}, {"below": 0.4, "say": "Probably: "})
-_SYSTEM_PARTS: tuple[BundleKind, ...] = ("captioner", "acoustic", "vocoder")
+_SYSTEM_PARTS: tuple[BundleKind, ...] = ("captioner", "acoustic", "direct", "vocoder")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Additions:
         confidence: the result whose calibration the captioner takes, or None.
         licence: of the bundle, SPDX name; None keeps what it has.
         name: None keeps what it has.
-        photograph: the detector of photographs that a captioner of pictures takes, or None to keep what it has.
+        photograph: the detector of photographs that a captioner of pictures or a direct model takes; None to keep what
+            it has.
     """
 
     results: Sequence[Result] = ()
@@ -67,7 +68,8 @@ def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapp
     for result in additions.results:
         if result.content == content:
             metrics.update(result.metrics())
-    detector = additions.photograph if old.kind == "captioner" and old.picture is not None else None
+    sees = old.kind in ("captioner", "direct") and old.picture is not None
+    detector = additions.photograph if sees else None
     if detector is not None:
         NumpyPhotographDetector(detector)  # refuses what the runtime could not read
     chosen = additions.confidence
@@ -101,7 +103,8 @@ def export_griffin_lim(mel: MelSpec, folder: Path, licence: str = "") -> None:
 def export_system(folder: Path, name: str, parts: Sequence[Bundle], additions: Additions) -> None:
     """Write an acoustic model with a captioner, a vocoder or both as one system; Griffin-Lim where no vocoder is given.
 
-    Without a captioner it is a voice, which says texts but describes no photos.
+    Without a captioner it is a voice, which says texts but describes no photos. A direct model and a vocoder are a
+    system too.
 
     Raises:
         ConfigurationError: a kind is missing or comes twice.
@@ -109,13 +112,15 @@ def export_system(folder: Path, name: str, parts: Sequence[Bundle], additions: A
     """
     by_kind = {part.manifest.kind: part for part in parts}
     surplus = [part.manifest.kind for part in parts if part.manifest.kind not in _SYSTEM_PARTS]
-    if surplus or "acoustic" not in by_kind or len(by_kind) < len(parts) or len(parts) < 2:
+    is_direct = by_kind.keys() == {"direct", "vocoder"}
+    is_spoken = "acoustic" in by_kind and "direct" not in by_kind
+    if surplus or not (is_direct or is_spoken) or len(by_kind) < len(parts) or len(parts) < 2:
         given = ", ".join(part.manifest.kind for part in parts)
         raise ConfigurationError(
-            "a system needs one captioner and one acoustic model, perhaps with one vocoder; a voice one acoustic model "
-            f"and one vocoder; given: {given}."
+            "a system needs one captioner and one acoustic model, perhaps with one vocoder, or one direct model and "
+            f"one vocoder; a voice one acoustic model and one vocoder; given: {given}."
         )
-    acoustic = by_kind["acoustic"]
+    acoustic = by_kind["direct" if is_direct else "acoustic"]
     check_composition(by_kind.get("captioner"), acoustic, by_kind.get("vocoder"))
     assert acoustic.manifest.mel is not None
     licence = acoustic.manifest.licence if additions.licence is None else additions.licence
@@ -155,7 +160,9 @@ def is_bundle(folder: Path) -> bool:
 
 
 def _system_class(by_kind: Mapping[BundleKind, Bundle]) -> str:
-    """ "cascade" by way of text, "textless" by way of units, "voice" without a captioner."""
+    """ "cascade" by way of text, "textless" by way of units, "voice" without a captioner, "direct" in one network."""
+    if "direct" in by_kind:
+        return "direct"
     if "captioner" not in by_kind:
         return "voice"
     return "textless" if by_kind["captioner"].vocabulary().kind == "units" else "cascade"
