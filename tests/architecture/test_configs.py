@@ -20,8 +20,11 @@ from optophone.data.captioned_regions import RegionBatch
 from optophone.data.heard_speech import HeardBatch
 from optophone.data.speaker_segments import SpeakerSegmentBatch
 from optophone.data.speech import SpeechBatch, build_speech_vocabulary, collate
+from optophone.data.spoken_mels import SpokenMelBatch
 from optophone.data.spoken_pictures import SpokenPictureBatch
 from optophone.data.steps import StepItems
+from optophone.data.unit_column import UnitColumn
+from optophone.data.unit_symbols import UnitSymbols
 from optophone.data.voice_segments import SegmentBatch
 from optophone.models.acoustic.parallel import Prosody
 from optophone.models.detectors.photograph_classifier import PhotographClassifier
@@ -29,6 +32,7 @@ from optophone.models.encoders.residual_grid import PictureClassifier, ResidualG
 from optophone.training import (
     aligning,
     captioning,
+    direct_speech,
     parallel_synthesis,
     recognizing,
     synthesis,
@@ -41,6 +45,8 @@ from optophone.training.aligned_speech import align
 from optophone.training.aligning import AligningExperiment, AligningObjective
 from optophone.training.captioning import CaptioningExperiment, CaptioningObjective
 from optophone.training.classification import ClassificationExperiment, ClassificationObjective, LabelledPictures
+from optophone.training.direct_batch import direct_batch
+from optophone.training.direct_speech import LESSONS, DirectExperiment
 from optophone.training.k_means_learning import KMeansLearningExperiment
 from optophone.training.optimization import build_optimizer, learning_rate_factor
 from optophone.training.parallel_synthesis import ParallelExperiment, ParallelObjective
@@ -61,7 +67,7 @@ from optophone.training.wavenet_units import WaveNetUnitsExperiment, WaveNetUnit
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
-WEIGHTS = ("weights", "encoder_weights", "captioner_weights", "encoder_from")
+WEIGHTS = ("weights", "encoder_weights", "captioner_weights", "voice_weights", "encoder_from")
 UNITS = ["12 7 99 3 12", "0 55 1", "8 9"]
 CAPTIONS = ["a brown dog runs across the green grass with a stick", "the dog is outside", "two dogs play"]
 
@@ -189,6 +195,22 @@ def step_wavenet_units(experiment: WaveNetUnitsExperiment) -> Built:
     return model, WaveNetUnitsObjective(experiment).training_loss(model, batch, 0)[0]
 
 
+def step_direct(experiment: DirectExperiment) -> Built:
+    vocabulary = build_units(100) if experiment.data.units else None
+    ids = [torch.tensor([3, 14, 99, 5]), torch.tensor([6, 7])]
+    mels = [torch.randn(experiment.data.mel.n_mels, n) - 5 for n in (12, 5)]
+    durations = [np.full(4, 3), np.array([2, 3])]
+    model = direct_speech.build_model(experiment, vocabulary)
+    if experiment.frozen_views:
+        model.encoder.requires_grad_(False)
+    speech = collate(ids if vocabulary else [one[:0] for one in ids], mels)
+    pictures = torch.randn(2, 4, experiment.encoder.n_features)
+    units = UnitSymbols(UnitColumn(None, vocabulary, "lossless", 0.04)) if vocabulary else None  # type: ignore[arg-type]
+    objective = LESSONS[experiment.model.name].build(experiment, experiment.typed_loss(), units)
+    batch = direct_batch(SpokenMelBatch(pictures, speech, tuple(durations) if vocabulary else None))
+    return model, objective.training_loss(model, batch, 0)[0]
+
+
 def step_recognizer(experiment: RecognizingExperiment) -> Built:
     model = recognizing.build_model(experiment)
     mel = torch.randn(2, experiment.data.mel.n_mels, 50)
@@ -210,6 +232,7 @@ STEPS: dict[str, Callable[[Any], Built]] = {
     "units": step_units,
     "wavenet-units": step_wavenet_units,
     "recognizer": step_recognizer,
+    "direct": step_direct,
 }
 
 
@@ -265,6 +288,7 @@ def test_its_schedule_ends_within_the_run(path: Path) -> None:
 def test_its_mel_is_the_one_that_bundles_share(path: Path) -> None:
     experiment, _ = build_experiment(read_configuration(path), path.name)
     with_mel = SynthesisExperiment | ParallelExperiment | VocoderExperiment | VocosExperiment | RecognizingExperiment
+    with_mel |= DirectExperiment
     if isinstance(experiment, with_mel):
         assert experiment.data.mel == MelSpec()
 

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Photo → speech in one network: the three direct models, trained on Flickr8k and its spoken captions, heard by a
+# recogniser and scored beside all controls; writes docs/results/direct/*.json. Stop it or kill it at any moment; started
+# again, it goes on with the first stage that is not finished.
+#
+#   bash runs/direct.sh
+#   MEMBERS=joint bash runs/direct.sh                                     one model
+#   MEMBERS=transformer STAGES=train bash runs/direct.sh                  one stage; two such runs take a core each
+#
+# Needs data/flickr8k, data/spoken-captions, work/captioner-transformer (the eyes) and the recogniser, as runs/textless.sh
+# does. The joint model starts from that script's captioner and voice over UNITS, which are trained first where they are
+# not there. Everything below may be set from outside.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv-dev/bin:$PATH"
+MEMBERS=${MEMBERS:-joint transformer show-and-speak}
+STAGES=${STAGES:-train evaluate}
+UNITS=${UNITS:-k-means}                   # of the joint model
+PICTURES=${PICTURES:-data/flickr8k}
+SPEECH=${SPEECH:-data/spoken-captions}
+TEXTLESS=${TEXTLESS:-work/textless}
+WORK=${WORK:-work/direct}
+RESULTS=${RESULTS:-docs/results/direct}
+HEARD=${HEARD:-$RESULTS}                  # where true speech and the cascade may have been heard before
+TEXTLESS_RESULT=${TEXTLESS_RESULT:-docs/results/textless/transformer-$UNITS.json}
+JOINT_STEPS=${JOINT_STEPS:-2000}
+TRANSFORMER_STEPS=${TRANSFORMER_STEPS:-6000}
+SHOW_AND_SPEAK_STEPS=${SHOW_AND_SPEAK_STEPS:-6000}
+BEAM=${BEAM:-5}                           # of the joint model's search
+CASCADE=${CASCADE:-default}               # the system that writes words
+RECOGNIZER=${RECOGNIZER:-work/ear}
+ORDER=${ORDER:-0}                         # words in a row that the recogniser knows of the train captions; 0: any words
+N_PICTURES=${N_PICTURES:-1000}            # that are heard
+JOBS=${JOBS:-2}
+
+wanted() { [[ " $STAGES " == *" $1 "* ]]; }
+
+learn_halves() {
+    local here=$TEXTLESS/$UNITS
+    [ -e "$here/transformer-run/captioner.safetensors" ] && [ -e "$here/voice-run/acoustic.safetensors" ] && return
+    UNITS=$UNITS CAPTIONERS=transformer STAGES="units voice captioners" PICTURES=$PICTURES SPEECH=$SPEECH \
+        WORK=$TEXTLESS bash runs/textless.sh
+}
+
+learn() {
+    local member=$1 here=$TEXTLESS/$UNITS options=(--data.pictures "$PICTURES" --data.speech "$SPEECH")
+    [ -e "$WORK/$member" ] && return
+    case $member in
+        joint)
+            learn_halves
+            options+=(--data.units "$here/column" --trainer.max_steps "$JOINT_STEPS")
+            options+=(--captioner_weights "$here/transformer-run/captioner.safetensors")
+            options+=(--voice_weights "$here/voice-run/acoustic.safetensors")
+            ;;
+        transformer) options+=(--trainer.max_steps "$TRANSFORMER_STEPS") ;;
+        show-and-speak) options+=(--trainer.max_steps "$SHOW_AND_SPEAK_STEPS") ;;
+        *) echo "MEMBERS are joint, transformer, show-and-speak; not $member" >&2; exit 2 ;;
+    esac
+    optophone train "configs/direct/flickr8k-$member.yaml" --out "$WORK/$member-run" "${options[@]}"
+    optophone export "$WORK/$member-run" -o "$WORK/$member" --precision fp32
+}
+
+evaluate() {
+    local member=$1 result=$RESULTS/$1.json options=()
+    [ "$member" = joint ] && options=(--beam "$BEAM" --control "units=$TEXTLESS/$UNITS/column")
+    [ -e "$result" ] || optophone evaluate spoken-captions "$WORK/$member" "$PICTURES" --limit "$N_PICTURES" \
+        --recognizer "$RECOGNIZER" --order "$ORDER" --control "speech=$SPEECH" --control "cascade=$CASCADE" \
+        --control shuffled --control constant --heard-before "$HEARD" --samples "$WORK/samples-$member" \
+        --jobs "$JOBS" -o "$result" "${options[@]}"
+    if [ "$member" = joint ] && [ -e "$TEXTLESS_RESULT" ] && [ ! -e "$RESULTS/joint-against-textless.json" ]; then
+        optophone evaluate compare "$TEXTLESS_RESULT" "$result" -o "$RESULTS/joint-against-textless.json"
+    fi
+}
+
+mkdir -p "$WORK" "$RESULTS"
+for member in $MEMBERS; do
+    if wanted train; then learn "$member"; fi
+    if wanted evaluate; then evaluate "$member"; fi
+done
