@@ -13,7 +13,7 @@ import click
 @click.option(
     "--precision",
     type=click.Choice(["int8", "fp32"]),
-    help="int8 is a quarter of the size and several times as fast.  [default: int8; units are always fp32]",
+    help="int8 is a quarter of the size and several times as fast.  [default: int8; of units and direct models fp32]",
 )
 @click.option("--speaker", metavar="NAME|NUMBER", help="Of a RUN with several speakers, this one alone.")
 @click.option(
@@ -38,8 +38,8 @@ def export(
 
     The graphs are compared with the model on real data; nothing is written where they differ. A RUN may also be a
     bundle, which is copied as it is: this is how results are put into it. A captioner and an acoustic model together
-    become a system that speaks photos, with a vocoder as the third or with Griffin-Lim; an acoustic model and a vocoder
-    become a voice.
+    become a system that speaks photos, with a vocoder as the third or with Griffin-Lim; so do a direct model and a
+    vocoder. An acoustic model and a vocoder become a voice.
 
     \b
     Examples:
@@ -48,6 +48,7 @@ def export(
       optophone export bundles/captioner -o bundles/described --metrics dev.json --confidence dev.json
       optophone export bundles/captioner bundles/voice -o bundles/mine
       optophone export bundles/captioner bundles/voice bundles/waveglow -o bundles/mine
+      optophone export bundles/direct bundles/waveglow -o bundles/mine
       optophone export bundles/voice bundles/waveglow -o bundles/whole-voice
     """
     import tempfile
