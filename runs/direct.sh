@@ -60,13 +60,17 @@ learn() {
     optophone export "$WORK/$member-run" -o "$WORK/$member" --precision fp32
 }
 
+hear() {
+    optophone evaluate spoken-captions "$@" --limit "$N_PICTURES" --recognizer "$RECOGNIZER" --order "$ORDER" \
+        --control "speech=$SPEECH" --control "cascade=$CASCADE" --control shuffled --control constant \
+        --heard-before "$HEARD" --jobs "$JOBS"
+}
+
 evaluate() {
-    local member=$1 result=$RESULTS/$1.json options=()
-    [ "$member" = joint ] && options=(--beam "$BEAM" --control "units=$TEXTLESS/$UNITS/column")
-    [ -e "$result" ] || optophone evaluate spoken-captions "$WORK/$member" "$PICTURES" --limit "$N_PICTURES" \
-        --recognizer "$RECOGNIZER" --order "$ORDER" --control "speech=$SPEECH" --control "cascade=$CASCADE" \
-        --control shuffled --control constant --heard-before "$HEARD" --samples "$WORK/samples-$member" \
-        --jobs "$JOBS" -o "$result" "${options[@]}"
+    local member=$1 result=$RESULTS/$1.json
+    local what=("$WORK/$member" "$PICTURES" -o "$result" --samples "$WORK/samples-$member")
+    if [ "$member" = joint ]; then what+=(--beam "$BEAM" --control "units=$TEXTLESS/$UNITS/column"); fi
+    [ -e "$result" ] || hear "${what[@]}"
     if [ "$member" = joint ] && [ -e "$TEXTLESS_RESULT" ] && [ ! -e "$RESULTS/joint-against-textless.json" ]; then
         optophone evaluate compare "$TEXTLESS_RESULT" "$result" -o "$RESULTS/joint-against-textless.json"
     fi
