@@ -231,7 +231,7 @@ def of(baseline: dict[str, Any] | None, key: str, plain: bool = False) -> str:
 def main() -> None:
     """Measure, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-m", "--model", help="folder or name of a system bundle (default: the embedded default)")
+    parser.add_argument("-m", "--model", help="folder or name of a system or direct model (default: the embedded one)")
     parser.add_argument("--photos", nargs="+", type=Path, help="pictures (default: those in examples/)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, help="default: as the command takes them")
@@ -267,6 +267,11 @@ def add_baseline(
     result: dict[str, Any], describe: Any, model: str | None, photos: list[Path], threads: int, repeats: int
 ) -> None:
     """Measure the same networks in PyTorch, or say why not."""
+    from optophone.pipelines import TokenPipeline
+
+    if not isinstance(describe, TokenPipeline):
+        result["no_torch_eager"] = "the baseline is of captioners and voices; this is a direct model"
+        return
     try:
         from torch_baseline import TorchBaseline
     except ModuleNotFoundError as error:
