@@ -52,5 +52,5 @@ $(RUNTIME)/.ready: pyproject.toml
 $(DEV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/python $(PIP) "torch==2.13.0"
-	$(DEV)/bin/python $(PIP) -e ".[train,voices,eval,adapters,dev]"
+	$(DEV)/bin/python $(PIP) -e ".[train,voices,serve,eval,adapters,dev]"
 	@touch $@

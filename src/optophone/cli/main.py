@@ -23,6 +23,7 @@ COMMANDS = {
     "speak": ("Use", "Describe photos aloud: a sound file for each."),
     "caption": ("Use", "Describe photos in words only."),
     "say": ("Use", "Speak a text with the voice alone."),
+    "serve": ("Use", "A page for the browser, and answers for programs."),
     "features": ("Use", "Find objects in photos: region features for the captioners that read these."),
     "units": ("Use", "Write speech down in units, without any text."),
     "models": ("Use", "List the models that are there, with size and figures."),

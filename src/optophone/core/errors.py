@@ -12,6 +12,14 @@ class PictureError(OptophoneError):
     """A picture that cannot be read, or is over a limit."""
 
 
+class PictureTooLargeError(PictureError):
+    """A picture over a limit of bytes or pixels."""
+
+
+class PictureFormatError(PictureError):
+    """Content in none of the formats that can be read."""
+
+
 class AudioError(OptophoneError):
     """Sound that cannot be read or written."""
 

@@ -19,7 +19,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 from PIL import Image, ImageCms
 
-from optophone.core.errors import ConfigurationError, PictureError
+from optophone.core.errors import ConfigurationError, PictureError, PictureFormatError, PictureTooLargeError
 
 PictureSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | np.ndarray
 """What `load_picture` takes: a file's name, its content, an open binary file, a Pillow image, or an array."""
@@ -166,7 +166,7 @@ def _read(source: object, limits: PictureLimits) -> tuple[str, bytes]:
     if not content:
         raise PictureError(f"{name} is empty (0 bytes); save or copy the picture again.")
     if len(content) > limits.max_bytes:
-        raise PictureError(f"{name} is larger than {limits.max_bytes / 2**20:.0f} MiB; save it smaller.")
+        raise PictureTooLargeError(f"{name} is larger than {limits.max_bytes / 2**20:.0f} MiB; save it smaller.")
     return name, content
 
 
@@ -201,15 +201,15 @@ def _open(name: str, content: bytes) -> Image.Image:
         with _quiet():
             return Image.open(io.BytesIO(content), formats=_known_formats())
     except Image.DecompressionBombError:
-        raise PictureError(f"{name} declares far too many pixels; save it smaller.") from None
+        raise PictureTooLargeError(f"{name} declares far too many pixels; save it smaller.") from None
     except Exception:  # a decoder may raise anything on a stranger's bytes; the picture is unreadable in every case
         pass
     for pattern, what in _FOREIGN:
         if pattern.match(content[:1024]):
-            raise PictureError(f"{name} {what}, which cannot be read; save or export it as JPEG or PNG.")
+            raise PictureFormatError(f"{name} {what}, which cannot be read; save or export it as JPEG or PNG.")
     if _OWN_BEGINNING.match(content):
         raise PictureError(f"{name} {_DAMAGED}")
-    raise PictureError(f"{name} is not a picture; {_READABLE}.")
+    raise PictureFormatError(f"{name} is not a picture; {_READABLE}.")
 
 
 @cache
@@ -227,7 +227,8 @@ def _check_size(size: tuple[int, int], name: str, limits: PictureLimits) -> None
         raise PictureError(f"{name} has no pixels ({width}×{height}).")
     if width * height > limits.max_pixels:
         most = limits.max_pixels / 1e6
-        raise PictureError(f"{name} is too large ({width}×{height} pixels, at most {most:g} million); save it smaller.")
+        size = f"{width}×{height} pixels, at most {most:g} million"
+        raise PictureTooLargeError(f"{name} is too large ({size}); save it smaller.")
 
 
 def _from_image(image: Image.Image, name: str, limits: PictureLimits) -> np.ndarray:
