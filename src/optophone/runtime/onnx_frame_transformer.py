@@ -69,7 +69,7 @@ class OnnxFrameTransformer:
     Args:
         bundle: an opened bundle of kind "direct" with these graphs. Of its configuration the keys of `FrameCodesConfig`
             are read, and `search`.
-        threads: of the graphs that are not called at every step.
+        threads: of the encoder, and of a large step graph; the others are done before their work is handed out.
 
     Raises:
         BundleError: a graph, the picture or the mel specification is missing or not as documented.
@@ -90,7 +90,7 @@ class OnnxFrameTransformer:
         if self.config.n_levels > 1:
             self.levels = Graph(bundle.file(LEVELS_GRAPH), SessionConfig())
             self.levels.require(["hidden", "codes"], ["log_probs"])
-        self.codes_graph = Graph(bundle.file(CODES_GRAPH), SessionConfig(threads=threads))
+        self.codes_graph = Graph(bundle.file(CODES_GRAPH), SessionConfig())
         self.codes_graph.require(["codes"], ["mel"])
         if self.config.n_codes < 1 or self.config.max_length < 2:
             raise BundleError(f"{bundle.folder}: its configuration has no codes or no steps; export it again.")

@@ -1,7 +1,7 @@
 """What the joint model is taught: the units, how long they last, and that the captioner's units sound right."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -43,7 +43,9 @@ class JointObjective:
 
     def __init__(self, loss: JointLossConfig, search: SearchConfig, units: UnitSymbols | None) -> None:
         assert units is not None
-        self.loss, self.search, self.units = loss, search, units
+        self.loss, self.units = loss, units
+        # The units are collapsed, so none follows itself; the exported model's search forbids it too.
+        self.search = replace(search, forbid_repeats=search.forbid_repeats is not False)
         self.vocabulary = units.vocabulary
         self.means = Means()
         self.written: list[tuple[str, bool]] = []

@@ -150,6 +150,7 @@ def test_both_gradients_are_measured_now_and_then(aligned: AlignedBatch, regions
     seen = [objective.training_loss(model, batch, step)[1] for step in range(6)]
     with_gradients = [step for step, terms in enumerate(seen) if "gradient_mel" in terms]
     assert with_gradients == [2, 5]
+    assert objective.search.forbid_repeats is True
     assert float(seen[2]["gradient_mel"]) > 0
     assert float(seen[2]["gradient_cross_entropy"]) > 0
     assert -1 <= float(seen[2]["gradient_cosine"]) <= 1
