@@ -45,6 +45,7 @@ def caption(
       optophone caption features/123.npz -m bundles/xlan
     """
     options.use_one_numpy_thread()
+    from optophone.cli.interrupts import interruptible
     from optophone.cli.messages import caption_line, printable, report_failure
     from optophone.cli.progress import Progress
     from optophone.cli.sound_stream import standard_input
@@ -54,7 +55,7 @@ def caption(
     search = search_options.apply(describer.search)
     status = 0
     with Progress(len(photos), quiet) as progress:
-        for photo in photos:
+        for photo in interruptible(photos):
             record: dict[str, Any] = {"picture": printable(photo)}
             lines = []
             try:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 import optophone
+from optophone.cli.interrupts import noticed_interrupts
 from optophone.core.errors import OptophoneError
 
 # Name: group of the help page, and what it does. Each command is the function of that name in the module of that name
@@ -110,7 +111,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        status = cli.main(args=arguments, prog_name="optophone", standalone_mode=False)
+        with noticed_interrupts():
+            status = cli.main(args=arguments, prog_name="optophone", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except OptophoneError as error:
         return _fail(str(error))

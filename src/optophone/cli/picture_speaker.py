@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from optophone.cli.interrupts import interruptible
 from optophone.cli.messages import caption_line, collected_warnings, printable, report_failure
 from optophone.cli.options import SearchOptions
 from optophone.cli.progress import Progress
@@ -73,7 +74,7 @@ class PictureSpeaker:
         """Speak all photos; 0, or 2 where one of them failed."""
         status = 0
         with Progress(len(self.photos), self.options.quiet or self.options.play) as progress:
-            for number, photo in enumerate(self.photos):
+            for number, photo in enumerate(interruptible(self.photos)):
                 try:
                     self._speak(number, photo, progress)
                 except OptophoneError as error:

@@ -7,6 +7,7 @@ from types import ModuleType
 import click
 import numpy as np
 
+from optophone.cli.interrupts import interruptible
 from optophone.core.audio import encode_wave, pcm16, wav_header
 from optophone.core.errors import AudioError
 
@@ -35,7 +36,7 @@ class StandardOutput:
     def write(self, chunks: Iterable[np.ndarray]) -> int:
         """Send `chunks`, each (n,) float32, as they come; the number of samples."""
         n_samples = 0
-        for chunk in chunks:
+        for chunk in interruptible(chunks):
             n_samples += len(chunk)
             header_due, self.began = not (self.began or self.raw), True
             if not self.raw and self.audio_format != "wav":
@@ -64,7 +65,7 @@ def play(chunks: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]
     sounddevice = _import_sounddevice()
     try:
         with sounddevice.OutputStream(samplerate=sample_rate, channels=1, dtype="float32") as device:
-            for chunk in chunks:
+            for chunk in interruptible(chunks):
                 device.write(np.ascontiguousarray(chunk[:, None]))
                 yield chunk
     except sounddevice.PortAudioError as error:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from optophone.cli.interrupts import interruptible
 from optophone.cli.messages import collected_warnings, printable, report_failure
 from optophone.cli.sound_files import SoundFiles
 from optophone.cli.sound_stream import StandardOutput, play
@@ -84,7 +85,7 @@ class TextSpeaker:
         """Speak everything; 0, or 2 where a line failed."""
         status = 0
         with ExitStack() as stack:
-            for request in self._requests():
+            for request in interruptible(self._requests()):
                 try:
                     self._speak(request, stack)
                 except OptophoneError as error:
@@ -134,8 +135,8 @@ class TextSpeaker:
         check_speed(speed)
         utterances = voice.spell(request.text, phonemes=options.phonemes)
         if self.stdout or options.play or options.stream:
-            return voice.stream(utterances, speed=speed)
-        return (spoken.wave for spoken in voice.speak_each(utterances, speed=speed))
+            return interruptible(voice.stream(utterances, speed=speed))
+        return (spoken.wave for spoken in interruptible(voice.speak_each(utterances, speed=speed)))
 
     def _speak_to_file(self, request: TextRequest, chunks: Iterable[np.ndarray], warned: list[str]) -> None:
         """A file of its own for one text; it is whole or not there."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from optophone.cli.interrupts import interruptible
 from optophone.cli.messages import printable, report_failure
 from optophone.cli.progress import Progress
 from optophone.cli.sound_stream import standard_input
@@ -44,7 +45,7 @@ def write_lines(sounds: Sequence[str], options: UnitOptions) -> int:
     encoder = load_unit_encoder(options.bundle, quantizer=options.quantizer, threads=options.threads)
     lines, status = [], 0
     with Progress(len(sounds), options.quiet) as progress:
-        for sound in sounds:
+        for sound in interruptible(sounds):
             record: dict[str, Any] = {"audio": printable(sound)}
             line = None
             try:
@@ -130,7 +131,7 @@ def _write_parts(extraction: UnitExtraction, share: Share | None, options: UnitO
     """Write the missing parts; yields 1 for each bad sound."""
     missing = extraction.missing(share)
     with Progress(sum(len(part.rows) for part in missing), options.quiet) as progress:
-        for part in missing:
+        for part in interruptible(missing):
             yield from _write_part(extraction, part, options.skip_bad, progress)
 
 

@@ -6,6 +6,7 @@ import math
 import os
 import secrets
 import struct
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,15 +229,39 @@ def encode_wave(wave: np.ndarray, sample_rate: int, format: str) -> bytes:
         raise AudioError("there is no sound to write (0 samples)")
     if not np.isfinite(wave).all():
         raise AudioError("the sound to write holds values that are no numbers (NaN or infinity)")
+    if container == "WAV":
+        return wav_header(sample_rate, len(wave)) + pcm16(wave)
     samples = _to_int16(wave) if coding == "PCM_16" else np.clip(wave, -1.0, 1.0)
-    file = io.BytesIO()
-    try:
-        with soundfile.SoundFile(file, "w", sample_rate, 1, coding, format=container) as sound:
-            for start in range(0, len(samples), _WRITE_SAMPLES):
-                sound.write(samples[start : start + _WRITE_SAMPLES])
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"{format} cannot hold a sample rate of {sample_rate} Hz: use wav") from error
-    return file.getvalue()
+    with _scratch_file() as file:
+        try:
+            sound = _open_to_write(file, sample_rate, container, coding)
+        except soundfile.SoundFileError as error:
+            raise AudioError(f"{format} cannot hold a sample rate of {sample_rate} Hz: use wav") from error
+        try:
+            with sound:
+                for start in range(0, len(samples), _WRITE_SAMPLES):
+                    sound.write(samples[start : start + _WRITE_SAMPLES])
+        except soundfile.SoundFileError as error:
+            raise AudioError(f"the sound cannot be written as {format}: {str(error).lower()}") from error
+        file.seek(0)
+        return file.read()
+
+
+def _scratch_file() -> BinaryIO:
+    """A file without a name, in memory where the system has such."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("sound"), "wb+")
+    return tempfile.TemporaryFile()
+
+
+def _open_to_write(file: BinaryIO, sample_rate: int, container: str, coding: str) -> soundfile.SoundFile:
+    """libsndfile over the descriptor of `file`, which stays open.
+
+    Given a Python object, it would call back into Python for every block; a Ctrl-C in there is swallowed, the block is
+    missing, and nobody hears of it.
+    """
+    endian = "LITTLE" if container == "RAW" else None
+    return soundfile.SoundFile(file.fileno(), "w", sample_rate, 1, coding, endian, container, closefd=False)
 
 
 def write_wave(path: str | os.PathLike[str], wave: np.ndarray, sample_rate: int, format: str | None = None) -> None:
@@ -310,8 +335,7 @@ class WaveWriter:
         except OSError as error:
             raise AudioError(f"{self.path} cannot be written: {(error.strerror or str(error)).lower()}") from error
         try:
-            endian = "LITTLE" if container == "RAW" else None
-            self._sound = soundfile.SoundFile(self._file, "w", sample_rate, 1, coding, endian, container)
+            self._sound = _open_to_write(self._file, sample_rate, container, coding)
         except (soundfile.SoundFileError, ValueError) as error:
             self._discard()
             raise AudioError(f"{self.format} cannot hold a sample rate of {sample_rate} Hz: use wav") from error

@@ -3,6 +3,8 @@
 import errno
 import io
 import os
+import subprocess
+import sys
 import wave as standard_wave
 from pathlib import Path
 
@@ -274,6 +276,44 @@ def test_a_wave_written_in_pieces_is_the_whole(tmp_path: Path, kind: str) -> Non
         assert rate == 22050
         np.testing.assert_allclose(read[: len(wave)], wave, atol=0.05)  # as lossy kinds have it
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+FULL = """
+import resource, sys
+import numpy as np
+from optophone.core.audio import WaveWriter
+from optophone.core.errors import AudioError
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+noise = np.random.default_rng(0).uniform(-1, 1, 20_000).astype(np.float32)
+try:
+    with WaveWriter(sys.argv[1], 22050) as writer:
+        for _ in range(9):
+            writer.write(noise)
+except AudioError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "mp3"])
+def test_a_disk_that_fills_while_it_is_spoken_is_told(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("resource")
+    path = tmp_path / f"x.{kind}"
+    done = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(f"{path} cannot be written: ")
+    assert done.stderr == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "mp3"])
+def test_nothing_that_is_written_calls_back_into_python(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Ctrl-C in there would be swallowed, and a piece of the sound with it."""
+    monkeypatch.setattr(soundfile.SoundFile, "_init_virtual_io", lambda self, file: pytest.fail("it calls back"))
+    write_wave(tmp_path / f"whole.{kind}", _tone(), 22050)
+    with WaveWriter(tmp_path / f"pieces.{kind}", 22050) as writer:
+        writer.write(_tone())
+    assert {path.stem for path in tmp_path.iterdir()} == {"whole", "pieces"}
 
 
 def test_a_wave_that_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
