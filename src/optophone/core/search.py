@@ -41,8 +41,8 @@ class SearchConfig:
         seed: of the sampling. Every picture draws from its own generator with this seed, so that a picture's samples
             do not depend on the pictures beside it.
         min_length: fewest symbols before the end.
-        forbid_repeats: no symbol comes twice in a row, as in units whose runs are collapsed; None says nothing about it,
-            which is as False here and left to the symbols where a captioner is trained or exported.
+        forbid_repeats: no symbol comes twice in a row, as in units whose runs are collapsed; None says nothing, which
+            is as False here and left to the symbols where a captioner is trained or exported.
         forbidden: ids that never come; the end is never forbidden, even where it shares its id with one of these.
         finished: "aside" keeps finished sequences apart, so that beam_size unfinished ones go on until none of them
             can win any more, and a cut sequence is returned only where no finished one is left; "in_beam" lets
