@@ -102,17 +102,24 @@ def step_captioner(experiment: CaptioningExperiment) -> Built:
     if experiment.frozen_views:
         model.encoder.requires_grad_(False)
     reward = SelfCriticalReward(captions, experiment.self_critical) if experiment.self_critical else None
-    objective = CaptioningObjective(experiment, vocabulary, rows, reward)
-    batch = CaptionedPictures(pictures, captions, vocabulary, experiment.data)[StepItems(0, 0, [0, 1])]
+    objective: Any = CaptioningObjective(experiment, vocabulary, rows, reward)
+    source = CaptionedPictures(pictures, captions, vocabulary, experiment.data)
+    batch = source[StepItems(0, 0, [0, 1])]
     shown: Tensor | RegionBatch = torch.zeros(1, 3, experiment.data.size, experiment.data.size)
     if experiment.data.regions is not None:
         shown = RegionBatch(torch.randn(2, 3, experiment.encoder.n_features), torch.tensor([[1, 1, 1], [1, 0, 0]]) > 0)
         batch = batch._replace(pictures=shown.regions, regions_mask=shown.regions_mask)
-    loss, _ = objective.training_loss(model, batch, 0)
+    learner: Any = model
+    step = 0
+    if experiment.unpaired:
+        around = captioning.surroundings(experiment, captions, [0], source, vocabulary)
+        learner, objective, _ = captioning.learn_unpaired(experiment, model, objective, around, vocabulary)
+        step = experiment.trainer.max_steps - 1  # when every method has begun
+    loss, _ = objective.training_loss(learner, batch, step)
     model.eval()
     with torch.no_grad():
         objective.validate(model, shown)
-    return model, loss
+    return learner, loss
 
 
 def step_acoustic(experiment: SynthesisExperiment) -> Built:

@@ -34,6 +34,7 @@ from optophone.models.captioners import (
     XTransformer,
     XTransformerConfig,
 )
+from optophone.models.captioners.bottleneck import BottleneckConfig, BottleneckedDecoder
 from optophone.models.captioners.build import FAMILY
 from optophone.training.caption_loss import caption_cross_entropy
 
@@ -94,6 +95,14 @@ MEMBERS: dict[str, Callable[[], nn.Module]] = {
         XTransformerConfig(
             V, D, dim=16, n_heads=2, n_encoder_layers=1, n_layers=2, feed_forward_dim=32, mid_dim=6, max_length=8
         )
+    ),
+    "hard-attend-tell, through a bottleneck": lambda: BottleneckedDecoder(
+        HardAttendTell(HardAttendTellConfig(V, D, 16, 10, 16)), BottleneckConfig(6, 16, 2), D
+    ),
+    "x-lan, through a bottleneck": lambda: BottleneckedDecoder(
+        XLan(XLanConfig(V, D, dim=16, n_heads=2, n_encoder_blocks=1, encoder_mid_dim=6, decoder_mid_dim=5)),
+        BottleneckConfig(6, 16, 2),
+        D,
     ),
 }
 

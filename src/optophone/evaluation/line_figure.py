@@ -7,7 +7,15 @@ from typing import Literal
 
 _WIDTH, _HEIGHT = 520, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 500, 40, 320
-_STYLES = {"solid": "", "dashed": ' stroke-dasharray="6 5"'}
+_STYLES = {
+    "solid": "",
+    "dashed": ' stroke-dasharray="6 5"',
+    "dotted": ' stroke-dasharray="1.5 3.5"',
+    "dash-dotted": ' stroke-dasharray="9 4 1.5 4"',
+    "long-dashed": ' stroke-dasharray="14 6"',
+    "double-dotted": ' stroke-dasharray="9 3 1.5 3 1.5 3"',
+}
+_IN_LEGEND = 3  # lines that have room below the place where the legend begins
 
 
 @dataclass(frozen=True)
@@ -17,12 +25,12 @@ class Line:
     Args:
         name: in the legend.
         points: (x, y) pairs.
-        style: how it is drawn; points are marked on solid lines.
+        style: how it is drawn; points are marked on all lines but dashed ones.
     """
 
     name: str
     points: Sequence[tuple[float, float]]
-    style: Literal["solid", "dashed"] = "solid"
+    style: Literal["solid", "dashed", "dotted", "dash-dotted", "long-dashed", "double-dotted"] = "solid"
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Axis:
         low, high: its ends.
         n_ticks: marks, ends included.
         decimals: of the numbers at the marks.
+        marks: (place, text) pairs instead of the numbers, for instance of a logarithm.
     """
 
     label: str
@@ -41,6 +50,14 @@ class Axis:
     high: float
     n_ticks: int = 6
     decimals: int = 1
+    marks: Sequence[tuple[float, str]] = ()
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Place and text of every mark."""
+        if self.marks:
+            return list(self.marks)
+        values = [self.low + (self.high - self.low) * i / (self.n_ticks - 1) for i in range(self.n_ticks)]
+        return [(value, f"{value:.{self.decimals}f}") for value in values]
 
 
 def line_figure(title: str, description: str, x: Axis, y: Axis, lines: Sequence[Line]) -> str:
@@ -63,7 +80,7 @@ def line_figure(title: str, description: str, x: Axis, y: Axis, lines: Sequence[
         *_axes(x, y),
     ]
     for number, line in enumerate(lines):
-        parts += _drawn(line, x, y) + _legend(line, number)
+        parts += _drawn(line, x, y) + _legend(line, number - max(0, len(lines) - _IN_LEGEND))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -77,16 +94,14 @@ def _place(value: float, axis: Axis, first: float, last: float) -> float:
 
 def _axes(x: Axis, y: Axis) -> list[str]:
     parts = [f'<path d="M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="black"/>']
-    for i in range(x.n_ticks):
-        value = x.low + (x.high - x.low) * i / (x.n_ticks - 1)
+    for value, text in x.ticks():
         at = _place(value, x, _LEFT, _RIGHT)
         parts.append(f'<path d="M{at:.1f} {_BOTTOM}v5" stroke="black"/>')
-        parts.append(f'<text x="{at:.1f}" y="{_BOTTOM + 18}" text-anchor="middle">{value:.{x.decimals}f}</text>')
-    for i in range(y.n_ticks):
-        value = y.low + (y.high - y.low) * i / (y.n_ticks - 1)
+        parts.append(f'<text x="{at:.1f}" y="{_BOTTOM + 18}" text-anchor="middle">{escape(text)}</text>')
+    for value, text in y.ticks():
         at = _place(value, y, _BOTTOM, _TOP)
         parts.append(f'<path d="M{_LEFT} {at:.1f}H{_RIGHT}" stroke="#ccc"/>')
-        parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{value:.{y.decimals}f}</text>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{escape(text)}</text>')
     middle_x, middle_y = (_LEFT + _RIGHT) / 2, (_TOP + _BOTTOM) / 2
     parts.append(f'<text x="{middle_x}" y="{_BOTTOM + 38}" text-anchor="middle">{escape(x.label)}</text>')
     turned = f'transform="rotate(-90 16 {middle_y})"'
@@ -98,7 +113,7 @@ def _drawn(line: Line, x: Axis, y: Axis) -> list[str]:
     places = [(_place(a, x, _LEFT, _RIGHT), _place(b, y, _BOTTOM, _TOP)) for a, b in line.points]
     path = "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
     parts = [f'<path d="M{path}" fill="none" stroke="black" stroke-width="1.5"{_STYLES[line.style]}/>']
-    if line.style == "solid":
+    if line.style != "dashed":
         parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in places]
     return parts
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from optophone.core.errors import ConfigurationError
 from optophone.models.captioners.region_mask import mean_region
-from optophone.training.unpaired_method import BACK_TRANSLATION, Pairs, Surroundings
+from optophone.training.unpaired_method import ASIDE, BACK_TRANSLATION, Pairs, Surroundings
 
 _SMALLEST = 1e-6
 
@@ -53,7 +53,7 @@ class BackTranslation:
         network = model.helpers["back_translation"]
         guessed = network(pairs.targets, pairs.counted)[:, 0].float()
         seen = mean_region(pairs.regions, pairs.regions_mask).detach().float()
-        found = {"feature": feature_loss(guessed, seen.repeat_interleave(pairs.captions_per_picture, 0))}
+        found = {"feature": ASIDE * feature_loss(guessed, seen.repeat_interleave(pairs.captions_per_picture, 0))}
         if step >= self.config.first_step:
             found["back_translation"] = self.config.weight * self._of_captions_alone(model, network, step)
         return found

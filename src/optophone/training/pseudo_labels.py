@@ -28,7 +28,7 @@ from optophone.data.captioned_pictures import pad_captions
 from optophone.data.pictures_alone import PicturesAlone
 from optophone.models.captioners.image_unit_match import contrastive_loss
 from optophone.training.describing import describe, regions_of
-from optophone.training.unpaired_method import Pairs, Surroundings
+from optophone.training.unpaired_method import ASIDE, Pairs, Surroundings
 
 BATCH = 50
 
@@ -119,7 +119,7 @@ class PseudoLabels:
             return {}
         seen = pairs.regions.detach()
         pictures, captions = model.helpers["match"](seen, pairs.regions_mask, *pairs.first_captions())
-        found = {"match": contrastive_loss(pictures, captions, self.config.temperature)}
+        found = {"match": ASIDE * contrastive_loss(pictures, captions, self.config.temperature)}
         if self.labels.pictures:
             found["pseudo_labels"] = self.config.weight * self._of_labels(model, step, pairs.targets.device)
         return found

@@ -10,6 +10,9 @@ from optophone.training.caption_loss import caption_cross_entropy
 
 # What captions are drawn for: every use draws its own at the same step.
 LANGUAGE_MODEL, BACK_TRANSLATION, BOTTLENECK = range(3)
+# Weight of what teaches a helper and not the captioner. Adam's steps do not depend on it; but gradients are clipped by
+# the norm of all of them, which is the captioner's as long as those of helpers are small.
+ASIDE = 0.01
 
 
 class Pairs(NamedTuple):

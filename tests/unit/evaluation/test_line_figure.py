@@ -33,3 +33,17 @@ def test_points_lie_on_their_values() -> None:
 
 def test_lines_differ_by_more_than_colour() -> None:
     assert FIGURE.count("stroke-dasharray") == 2  # the line and its legend
+
+
+def test_many_lines_differ_and_fit() -> None:
+    styles = ("solid", "dashed", "dotted", "dash-dotted", "long-dashed", "double-dotted")
+    lines = [Line(style, [(0, 0), (1, 1)], style) for style in styles]
+    figure = line_figure("", "", Axis("share", 0, 2, marks=[(0, "1 %"), (2, "100 %")]), Axis("right", 0, 1), lines)
+    dashes = re.findall(r'stroke-dasharray="([\d. ]+)"', figure)
+    assert len(dashes) == 10
+    assert len(set(dashes)) == 5, "all but the solid one, each in its own way"
+    legend = [float(y) for y, name in re.findall(r'y="([\d.]+)">([a-z-]+)</text>', figure) if name in styles]
+    assert len(legend) == 6
+    assert max(legend) <= 320, "above the axis"
+    assert re.findall(r'text-anchor="middle">([\d]+ %)</text>', figure) == ["1 %", "100 %"]
+    assert figure.count("<circle") == 10

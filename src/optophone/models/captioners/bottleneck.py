@@ -39,18 +39,23 @@ class Bottleneck(nn.Module):
 
     def __init__(self, config: BottleneckConfig, region_dim: int) -> None:
         super().__init__()
-        self.transform = nn.Sequential(nn.LayerNorm(config.dim), nn.Linear(config.dim, config.dim), nn.GELU())
-        self.slots = nn.Parameter(torch.randn(1, config.n_slots, config.dim) * 0.5)
-        self.fuse = MultiHeadAttention(config.dim, config.n_heads)
-        self.output = nn.Linear(config.dim, region_dim)
+        dim = config.dim
+        self.transform = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim))
+        self.slots = nn.Parameter(torch.randn(1, config.n_slots, dim))
+        self.fuse = MultiHeadAttention(dim, config.n_heads)
+        self.output = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, region_dim))
+        # With the usual small weights all mixtures begin as nearly the same one, and no picture differs from another.
+        nn.init.normal_(self.fuse.query.weight, std=2 * dim**-0.5)
+        nn.init.normal_(self.fuse.key_value.weight, std=dim**-0.5)
 
     def forward(self, embedded: Tensor) -> Tensor:
         """Regions (B, R, D) of tokens (B, R, dim)."""
-        return self.output(self.fuse(self.transform(embedded), self.fuse.keys_values(self.slots.tanh()))[0])
+        slots = self.fuse.keys_values(self.slots.tanh()).expand(embedded.shape[0], -1, -1, -1)
+        return self.output(self.fuse(self.transform(embedded), slots)[0])
 
 
 class BottleneckedDecoder(nn.Module):
-    """A decoder that sees pictures through a bottleneck.
+    """A decoder that sees pictures through a bottleneck; it has losses of its own where the decoder inside does.
 
     Args:
         decoder: an nn.Module with the methods of `CaptionDecoder`.
@@ -63,6 +68,8 @@ class BottleneckedDecoder(nn.Module):
         self.decoder: Any = decoder
         self.from_picture = nn.Linear(region_dim, config.dim)
         self.bottleneck = Bottleneck(config, region_dim)
+        if isinstance(decoder, HasAuxiliaryLosses):
+            self.auxiliary_losses = decoder.auxiliary_losses
 
     @property
     def shares_memory(self) -> bool:
@@ -71,7 +78,8 @@ class BottleneckedDecoder(nn.Module):
 
     def squeeze(self, regions: Tensor) -> Tensor:
         """Regions (B, R, D) of a picture as the decoder inside sees them."""
-        return self.bottleneck(self.from_picture(regions))
+        # As many as there were: an ONNX graph does not see that through the heads, and would keep the example's number.
+        return self.bottleneck(self.from_picture(regions)).view_as(regions)
 
     def forward(
         self, regions: Tensor, regions_mask: Tensor | None, ids: Tensor, captions_per_picture: int = 1
@@ -92,9 +100,3 @@ class BottleneckedDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """One symbol further: log_probs (N, V), attention (N, R), the next state."""
         return self.decoder.step(ids, memory, state)
-
-    def auxiliary_losses(self, output: CaptionerOutput, targets: Tensor, ignored: int) -> dict[str, Tensor]:
-        """Those of the decoder inside; none where it has none."""
-        if not isinstance(self.decoder, HasAuxiliaryLosses):
-            return {}
-        return self.decoder.auxiliary_losses(output, targets, ignored)
