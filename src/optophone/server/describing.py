@@ -102,7 +102,7 @@ class Describing:
             Problem: 413, 415, 422: the picture; 422: too many variants; 503: it takes too long.
         """
         if not 1 <= asked.variants <= self.options.max_variants:
-            raise Problem(422, f"variants: {asked.variants} is out of range; ask for 1 to {self.options.max_variants}.")
+            raise Problem(422, f"There can be 1 to {self.options.max_variants} variants, not {asked.variants}.")
         began = time.perf_counter()
         descriptions = await place.run(partial(self._describe, content, asked))
         self.metrics.count("optophone_pictures_total", result="refused" if descriptions[0].refused else "described")

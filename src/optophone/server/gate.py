@@ -49,7 +49,7 @@ class Gate:
             place.end_one()
 
     async def _enter(self) -> None:
-        if self._semaphore.locked() and self.n_waiting >= self.queue:
+        if self.n_working + self.n_waiting >= self.workers + self.queue:
             raise Problem(429, "Too many requests are waiting; try again in a second.", retry_after_s=1)
         self.n_waiting += 1
         try:

@@ -28,6 +28,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
+MAX_HEADER_BYTES = 16 * 2**10
 _READS_ONLY = ("GET", "HEAD", "OPTIONS")
 _DRAIN_S = 2.0  # how long the rest of a refused body is read, so that the client gets to read the refusal
 
@@ -74,6 +75,8 @@ class Guard:
     async def _pass(self, scope: Scope, body: "_BoundedBody", answer: "_Answer") -> None:
         headers = Headers(scope=scope)
         try:
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+                raise Problem(431, f"The headers are larger than {MAX_HEADER_BYTES // 1024} KiB; send fewer.")
             check_host(headers.get("host", ""), self._options.allowed_hosts)
             if scope["method"] not in _READS_ONLY:
                 check_origin(headers.get("origin"), headers.get("host", ""), self._options.allowed_origins)

@@ -28,7 +28,9 @@ class Problem(HTTPException):
     """
 
     def __init__(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
-        headers = None if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        if status in (408, 413):  # the rest of the body is not wanted
+            headers["Connection"] = "close"
         super().__init__(status_code=status, detail=detail, headers=headers)
 
 
@@ -111,4 +113,5 @@ def invalid_sentence(errors: Sequence[Any]) -> str:
     place = ".".join(str(part) for part in first.get("loc", ()) if part not in ("body", "query"))
     message = str(first.get("msg", "is not as documented")).replace("Value error, ", "")
     more = f" ({len(errors) - 1} more such)" if len(errors) > 1 else ""
-    return sentence(f"{place or 'the body'}: {message[:1].lower()}{message[1:]}{more}")
+    named = f"the field {place!r}" if place else "the body"
+    return sentence(f"{named}: {message[:1].lower()}{message[1:]}{more}")

@@ -13,9 +13,9 @@ from optophone.core.bundle import Bundle
 from optophone.core.errors import ConfigurationError
 from optophone.pipelines import Pipeline, UnspokenWarning
 from optophone.server.app import build_app
+from optophone.server.guard import MAX_HEADER_BYTES
 from optophone.server.options import ServerOptions
 
-MAX_HEADER_BYTES = 16 * 2**10
 _KEEP_ALIVE_S = 5
 
 
