@@ -78,7 +78,8 @@ class Figure(NamedTuple):
 
     def text(self, sign: str = "") -> str:
         """As it stands in a table."""
-        return f"{self.mean:{sign}.1f} ({self.low:{sign}.1f} .. {self.high:{sign}.1f})"
+        mean, low, high = (round(value, 1) + 0.0 for value in self)  # nothing is less than nothing
+        return f"{mean:{sign}.1f} ({low:{sign}.1f} .. {high:{sign}.1f})"
 
 
 @dataclass(frozen=True)
@@ -245,7 +246,7 @@ def needed_table(results: Results, n_pictures: int | None) -> str:
             counted = "" if n_pictures is None else f", {round(share / 100 * n_pictures)} pictures"
             text = f"{below}{share:.0f} %{counted}"
         rows.append((METHODS.get(method, method), text, ", ".join(f"{one:g}" for one, _ in curve)))
-    head = f"needed for {full.mean:.1f} {results.measure.label}"
+    head = f"needed for {full.text()} {results.measure.label}"
     return table(("", head, "from shares of, %"), rows)
 
 
@@ -302,9 +303,10 @@ def figure_of(results: Results) -> str | None:
     shares = sorted({float(share) for share in results.grid.shares})
     marks = [(math.log10(share), f"{share:g} %") for share in shares]
     span = max(max(values) - min(values), 1.0)
-    y = Axis(results.measure.label, max(0.0, min(values) - 0.3 * span), max(values) + 0.1 * span)
+    low, high = max(0.0, min(values) - 0.3 * span), max(values) + 0.1 * span
+    y = Axis(results.measure.label, low, high, decimals=1 if span > 3 else 2)
     x = Axis("training pictures with their spoken captions, logarithmic", marks[0][0], marks[-1][0] + 1e-9, marks=marks)
-    described = "Scores by the share of pairs, on a logarithmic axis, whose logarithms to the base 10 these are."
+    described = "Scores by the share of pairs, on a logarithmic axis."
     return line_figure(results.measure.title, described, x, y, lines)
 
 

@@ -145,7 +145,7 @@ def test_the_page_is_made_of_result_files(tmp_path: Path) -> None:
     root = ElementTree.parse(folder / "units.svg").getroot()
     description = root.findtext("{http://www.w3.org/2000/svg}desc")
     assert description is not None
-    assert "language model: 1 to" in description
+    assert "language model: 10 % to" in description
 
 
 def test_nothing_is_measured_yet(tmp_path: Path) -> None:

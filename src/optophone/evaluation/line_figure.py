@@ -69,7 +69,7 @@ def line_figure(title: str, description: str, x: Axis, y: Axis, lines: Sequence[
         x, y: the axes.
         lines: in the order of the legend.
     """
-    values = " ".join(f"{line.name}: {_spoken(line.points)}." for line in lines)
+    values = " ".join(f"{line.name}: {_spoken(line.points, x)}." for line in lines)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         'aria-labelledby="title description" font-family="sans-serif" font-size="12">',
@@ -84,8 +84,10 @@ def line_figure(title: str, description: str, x: Axis, y: Axis, lines: Sequence[
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _spoken(points: Sequence[tuple[float, float]]) -> str:
-    return ", ".join(f"{a:.3g} to {b:.3g}" for a, b in points)
+def _spoken(points: Sequence[tuple[float, float]], x: Axis) -> str:
+    """What is marked on the axis by its mark."""
+    marked = dict(x.marks)
+    return ", ".join(f"{marked.get(a, f'{a:.3g}')} to {b:.3g}" for a, b in points)
 
 
 def _place(value: float, axis: Axis, first: float, last: float) -> float:

@@ -37,7 +37,7 @@ def test_lines_differ_by_more_than_colour() -> None:
 
 def test_many_lines_differ_and_fit() -> None:
     styles = ("solid", "dashed", "dotted", "dash-dotted", "long-dashed", "double-dotted")
-    lines = [Line(style, [(0, 0), (1, 1)], style) for style in styles]
+    lines = [Line(style, [(0, 0), (1, 0.5)], style) for style in styles]
     figure = line_figure("", "", Axis("share", 0, 2, marks=[(0, "1 %"), (2, "100 %")]), Axis("right", 0, 1), lines)
     dashes = re.findall(r'stroke-dasharray="([\d. ]+)"', figure)
     assert len(dashes) == 10
@@ -47,3 +47,4 @@ def test_many_lines_differ_and_fit() -> None:
     assert max(legend) <= 320, "above the axis"
     assert re.findall(r'text-anchor="middle">([\d]+ %)</text>', figure) == ["1 %", "100 %"]
     assert figure.count("<circle") == 10
+    assert "dotted: 1 % to 0, 1 to 0.5." in figure, "what is marked is said by its mark"
