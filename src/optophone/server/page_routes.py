@@ -73,7 +73,8 @@ def addresses_page(description: dict[str, Any]) -> str:
             entries.append(f"{heading}<p>{html.escape(operation.get('summary', ''))}. {text}</p>{listed}")
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Optophone: addresses</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/style.css"></head>'
+        '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/style.css">'
+        '<link rel="icon" href="/icon.svg" type="image/svg+xml"></head>'
         "<body><main><h1>What programs can call</h1>"
         '<p>The same for programs: <a href="/openapi.json">/openapi.json</a>. <a href="/">The page</a>.</p>'
         + "".join(entries)

@@ -149,7 +149,9 @@ async function take(file) {
     spokenVariant = 0;
     await show(answer);
     clearTimeout(impatience);
-    await tell(answer.variants[0]);
+    if (mine === work) {
+      await tell(answer.variants[0]);
+    }
   } catch (error) {
     report(error, mine);
   } finally {
@@ -227,13 +229,16 @@ async function show(answer) {
   part("result").hidden = false;
   part("seen").hidden = false;
   await showPicture(hasWords ? best.said : "The picture that is described");
-  showAttention(answer.attention);
+  if (answer === shown) {
+    showAttention(answer.attention);
+  }
 }
 
 async function showPicture(text) {
   const preview = part("preview");
-  URL.revokeObjectURL(preview.src);
+  const before = preview.src;
   preview.src = URL.createObjectURL(picture);
+  URL.revokeObjectURL(before);
   preview.alt = text;
   try {
     await preview.decode();

@@ -57,8 +57,9 @@ export class Player {
   play(blob) {
     this.stop();
     const mine = ++this.playing;
-    const address = URL.createObjectURL(blob);
-    this.element.src = address;
+    const before = this.element.src;
+    this.element.src = URL.createObjectURL(blob);
+    URL.revokeObjectURL(before);
     this.element.preservesPitch = true;
     this.element.defaultPlaybackRate = this.speed;
     this.element.playbackRate = this.speed;
@@ -67,7 +68,6 @@ export class Player {
         if (mine === this.playing) {
           this.finish = null;
         }
-        URL.revokeObjectURL(address);
         resolve(how); // the first time counts
       };
       this.finish = finish;
