@@ -227,8 +227,8 @@ def _check_size(size: tuple[int, int], name: str, limits: PictureLimits) -> None
         raise PictureError(f"{name} has no pixels ({width}×{height}).")
     if width * height > limits.max_pixels:
         most = limits.max_pixels / 1e6
-        size = f"{width}×{height} pixels, at most {most:g} million"
-        raise PictureTooLargeError(f"{name} is too large ({size}); save it smaller.")
+        found = f"{width}×{height} pixels, at most {most:g} million"
+        raise PictureTooLargeError(f"{name} is too large ({found}); save it smaller.")
 
 
 def _from_image(image: Image.Image, name: str, limits: PictureLimits) -> np.ndarray:

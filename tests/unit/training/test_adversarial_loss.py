@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from optophone.models.vocoders.discriminators import Discriminators, DiscriminatorsConfig
 from optophone.models.verdict import Verdict
+from optophone.models.vocoders.discriminators import Discriminators, DiscriminatorsConfig
 from optophone.training.adversarial_loss import AdversarialLossConfig, AdversarialLosses, adversarial_loss
 
 TINY = DiscriminatorsConfig((2, 3), (3, 4), (64,), 2)
