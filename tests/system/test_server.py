@@ -20,12 +20,15 @@ import pytest
 import soundfile
 from PIL import Image
 
-from tiny_bundles import BRIGHT, DARK, flat, grainy, picture, write_system
+from tiny_bundles import BRIGHT, DARK, MEL, flat, grainy, picture, write_system
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 import optophone
-from optophone.pipelines import NO_PHOTOGRAPH, TokenPipeline
+from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
+from optophone.core.protocols import Intention, SpokenMel
+from optophone.core.search import SearchConfig
+from optophone.pipelines import NO_PHOTOGRAPH, DirectPipeline, TokenPipeline
 from optophone.server.openai_shapes import NO_ANSWERS
 from served import JSON, Served, form_of, served, wait_until
 
@@ -195,6 +198,39 @@ def test_systems_without_words_speak(tmp_path: Path) -> None:
         assert content["writes"] == "units"
         spoken = running.post("/v1/audio/speech", {"input": content["said"], "response_format": "raw"})
         assert running.post("/v1/describe?response_format=raw", PHOTO).body == spoken.body
+        refused = running.post("/describe", {"image_b64": BASE64})
+        assert refused.status == 422
+        assert "without words" in refused.problem
+
+
+class Humming:
+    """A direct model: a tone, and no words."""
+
+    mel_spec, vocabulary, search = MEL, None, SearchConfig()
+
+    def intend(self, picture: np.ndarray, search: SearchConfig | None = None) -> list[Intention]:
+        return [Intention(float(picture.mean()), None)]
+
+    def mel(self, picture: Any) -> SpokenMel:
+        return SpokenMel(np.concatenate(list(self.stream(picture)), axis=1))
+
+    def stream(self, picture: Any) -> Iterator[np.ndarray]:
+        for _ in range(20):
+            yield np.full((MEL.n_mels, 4), -2.0, np.float32)
+
+
+def test_direct_models_speak_about_pictures_alone() -> None:
+    direct = DirectPipeline(Humming(), GriffinLim(MEL, GriffinLimConfig(n_iterations=2)))
+    with served(direct) as running:
+        content = running.post("/v1/describe?attention=true", PHOTO).json
+        assert (content["text"], content["confidence"], content["certainty"]) == ("", None, None)
+        assert (content["writes"], content["has_voice"], content["attention"]) == (None, False, None)
+        sound = running.post("/v1/describe", PHOTO, Accept="audio/wav")
+        assert sound.headers["optophone-confidence"] == ""
+        assert len(soundfile.read(io.BytesIO(sound.body))[0]) > 4000
+        for address, body in (("/v1/audio/speech", {"input": "a"}), ("/describe", {"image_b64": BASE64})):
+            assert running.post(address, body).status == 422
+        assert running.get("/v1/models").json["data"][0]["voices"] == []
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from optophone.server.openai_shapes import (
     picture_of,
 )
 from optophone.server.pictures import decode_picture
+from optophone.server.problems import Problem
 from optophone.server.sound_encoder import STREAMED, media_type_of
 
 EVENTS = "text/event-stream"
@@ -59,7 +60,13 @@ async def chat(request: Request, asked: ChatRequest, describing: Served) -> Resp
 
 
 async def describe_encoded(request: Request, describing: Describing, picture: str, n_before: int = 0) -> str:
-    """The words for a picture that comes as a data URL or in base64, asked for the (n_before + 1)th time."""
+    """The words for a picture that comes as a data URL or in base64, asked for the (n_before + 1)th time.
+
+    Raises:
+        Problem: 413, 415, 422: the picture; 422: the system speaks without words; 429, 503: it is busy.
+    """
+    if describing.pipeline.writes not in ("words", "characters"):
+        raise Problem(422, f"{describing.name} speaks without words; ask /v1/describe for sound.")
     content = await run_in_threadpool(decode_picture, picture, describing.options.max_bytes)
     variants = min(n_before + 1, describing.options.max_variants)
     async with describing.place(request) as place:

@@ -21,7 +21,7 @@ MAX_FIELD_BYTES = 4096
 _BARE = ("application/octet-stream", "application/x-www-form-urlencoded", "binary/octet-stream", "")
 _DATA_URL = re.compile(r"\Adata:(?P<type>[^,]*?)(?P<base64>;base64)?,", re.IGNORECASE)
 _ADDRESS = re.compile(r"\A\s*([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
-_TOO_LARGE = "The picture is larger than {:.0f} MiB; save it smaller."
+_TOO_LARGE = "The picture is larger than {:.3g} MiB; save it smaller."
 
 
 async def read_picture(request: Request, max_bytes: int) -> tuple[bytes, dict[str, str]]:
@@ -84,10 +84,10 @@ def decode_picture(text: str, max_bytes: int) -> bytes:
     if not url and (address := _ADDRESS.match(text[:40])):
         text = f"The picture comes as an address ({address[1].lower()}:...); pictures elsewhere are never fetched."
         raise Problem(422, f"{text} Send it as a data URL.")
-    encoded = text[url.end() :] if url else text
+    encoded = re.sub(r"\s+", "", text[url.end() :] if url else text)
     _check_size(len(encoded) * 3 // 4 - 2, max_bytes)
     try:
-        content = base64.b64decode(re.sub(r"\s+", "", encoded), validate=True)
+        content = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise Problem(422, "The picture is not in base64; encode it anew.") from None
     _check_size(len(content), max_bytes)

@@ -31,7 +31,7 @@ class Problem(HTTPException):
         headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
         if status in (408, 413):  # the rest of the body is not wanted
             headers["Connection"] = "close"
-        super().__init__(status_code=status, detail=detail, headers=headers)
+        super().__init__(status_code=status, detail=sentence(detail), headers=headers)
 
 
 def problem_of(error: OptophoneError) -> Problem:
