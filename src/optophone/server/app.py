@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -9,7 +10,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-import optophone
 from optophone.core.errors import OptophoneError
 from optophone.pipelines import Pipeline
 from optophone.server import addon_routes, describe_routes, openai_routes, page_routes
@@ -56,7 +56,7 @@ def build_app(pipeline: Pipeline, options: ServerOptions | None = None, name: st
 
     app = FastAPI(
         title="Optophone",
-        version=optophone.__version__,
+        version=version("optophone"),
         description="Describes pictures in words and aloud, on this machine.",
         docs_url=None,  # those pages load their programs from elsewhere
         redoc_url=None,

@@ -2,13 +2,13 @@
 
 import html
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-import optophone
 from optophone.server.describe_routes import Served
 from optophone.server.metrics import MEDIA_TYPE
 
@@ -43,7 +43,7 @@ for _address in FILES:
 async def health(describing: Served) -> Response:
     """Answers at once, however busy the workers are."""
     gate = describing.gate
-    state = {"status": "ok", "version": optophone.__version__, "model": describing.name}
+    state = {"status": "ok", "version": version("optophone"), "model": describing.name}
     return JSONResponse({**state, "working": gate.n_working, "waiting": gate.n_waiting, "workers": gate.workers})
 
 

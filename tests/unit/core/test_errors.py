@@ -7,7 +7,7 @@ import optophone.core.errors as errors
 
 def test_every_error_is_an_optophone_error_with_an_explanation() -> None:
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
-    assert len(kinds) == 8
+    assert len(kinds) == 10
     for kind in kinds:
         assert issubclass(kind, errors.OptophoneError)
         assert kind.__doc__
