@@ -32,7 +32,8 @@ class ParallelLossConfig:
 
     Args:
         distance: mean difference of mels: absolute ("l1"), squared ("mse"), or the sum of both.
-        durations: of the squared difference of ln(1 + frames).
+        durations: of the gamma deviance of 1 + frames, which is near the squared difference of their logarithms but has
+            its minimum at the mean: a mean of logarithms would make whole sentences too short.
         pitch: of the absolute difference of scaled pitches, where voiced; for models with prosody.
         voicing: of the cross-entropy of voiced or not; for models with prosody.
     """
@@ -154,6 +155,7 @@ class ParallelObjective:
         ratio = spoken / batch.speech.mel_lengths
         measures = {name: float(value) for name, value in losses_of(output, batch).items()}
         measures["duration_within_25_percent"] = float(((ratio - 1).abs() <= 0.25).float().mean())
+        measures["duration_ratio"] = float(spoken.sum() / batch.speech.mel_lengths.sum())
         self.means.add(measures)
         self.sample = batch
 
@@ -180,7 +182,8 @@ def losses_of(output: ParallelOutput, batch: AlignedBatch) -> dict[str, Tensor]:
     mask = batch.frames.mask
     n_frames, n_mels = mask.sum(), output.mel.shape[1]
     off = (output.mel - batch.speech.mel) * mask[:, None]
-    lasting = (output.log_durations - batch.durations.float().log1p()).square()
+    too_short = batch.durations.float().log1p() - output.log_durations
+    lasting = 2 * (too_short.exp() - too_short - 1)
     terms = {
         "mel": off.abs().sum() / (n_frames * n_mels),
         "mel_squared": off.square().sum() / (n_frames * n_mels),

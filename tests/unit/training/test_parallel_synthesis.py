@@ -1,5 +1,6 @@
 """Training of parallel acoustic models: durations from another model's attention, pitch, losses, a whole run."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from safetensors.torch import load_file
 from optophone.core.configuration import from_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.core.vocabulary import Vocabulary
-from optophone.data.speech import build_speech_vocabulary
+from optophone.data.speech import build_speech_vocabulary, collate
 from optophone.data.steps import StepItems
-from optophone.models.acoustic.parallel import FoundProsody
+from optophone.models.acoustic.parallel import FoundProsody, ParallelOutput
 from optophone.models.verdict import Verdict
-from optophone.training.aligned_speech import AlignedUtterances
+from optophone.training.aligned_speech import AlignedUtterances, align
 from optophone.training.aligners import read_aligner
 from optophone.training.parallel_synthesis import ParallelExperiment, ParallelObjective, build_model, losses_of
 from optophone.training.run import train
@@ -92,9 +93,24 @@ def test_losses_by_hand(aligned: AlignedUtterances, experiment: ParallelExperime
         log_durations=batch.durations.float().log1p() + 0.2,
         prosody=FoundProsody(batch.prosody.pitch - 0.1, (2 * batch.prosody.voiced - 1) * 30),
     )
-    expected = {"mel": 0.5, "mel_squared": 0.25, "durations": 0.04, "pitch": 0.1, "voicing": 0.0}
+    deviance = 2 * (math.exp(-0.2) + 0.2 - 1)
+    expected = {"mel": 0.5, "mel_squared": 0.25, "durations": deviance, "pitch": 0.1, "voicing": 0.0}
     found = {name: float(value) for name, value in losses_of(perfect, batch).items()}
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_symbol_that_lasts_now_long_now_short_is_given_its_mean() -> None:
+    """So that sentences are as long as people say them; the mean of logarithms is shorter."""
+    lasting = [np.array([1, 3]), np.array([9, 3])]
+    speech = collate([torch.tensor([5, 6])] * 2, [torch.zeros(MEL.n_mels, int(one.sum())) for one in lasting])
+    batch = align(speech, lasting)
+    guess = torch.zeros(2, requires_grad=True)
+    optimizer = torch.optim.Adam([guess], 0.05)
+    for _ in range(300):
+        optimizer.zero_grad()
+        losses_of(ParallelOutput(speech.mel, guess.expand(2, 2), None), batch)["durations"].backward()
+        optimizer.step()
+    assert guess.detach().expm1().tolist() == pytest.approx([5, 3], rel=1e-3)
 
 
 def test_it_learns(aligned: AlignedUtterances, experiment: ParallelExperiment) -> None:
