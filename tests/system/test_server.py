@@ -490,7 +490,7 @@ def test_wrong_addresses_are_refused(server: Served, method: str, address: str, 
     [
         b"no HTTP at all\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",  # no host
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
         b"POST /v1/describe HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
         b"POST /v1/describe HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
         b"POST /v1/describe HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
@@ -509,6 +509,33 @@ def test_a_body_of_unknown_length_is_bounded(server: Served) -> None:
     connection.request("POST", "/v1/describe", chunks, encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
     answer = connection.getresponse()
     assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    ("address", "header", "status"),
+    [
+        (b"/v1/describe", b"Content-Type: image/png", b"413"),
+        (b"/v1/describe", b"Content-Type: video/mp4", b"415"),
+        (b"/nowhere", b"Accept: */*", b"404"),
+        (b"/v1/describe", b"Origin: http://evil.example", b"403"),
+    ],
+)
+def test_refusals_reach_those_who_still_send(server: Served, address: bytes, header: bytes, status: bytes) -> None:
+    head = b"POST %b HTTP/1.1\r\nHost: localhost\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n" % (address, header)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head)
+        for _ in range(4):
+            connection.sendall(b"c350\r\n" + b"x" * 50_000 + b"\r\n")
+            time.sleep(0.1)  # time to refuse, and to reset the connection where the server does not read on
+        connection.sendall(b"0\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 " + status)
+
+
+def test_whoever_asks_before_sending_is_refused_at_once(server: Served) -> None:
+    head = b"POST /v1/describe HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n"
+    began = time.monotonic()
+    assert server.send(head).startswith(b"HTTP/1.1 413")
+    assert time.monotonic() - began < 1.5  # no two seconds' wait for what nobody sends
 
 
 def test_mistakes_of_ours_are_not_shown(pipeline: TokenPipeline, caplog: pytest.LogCaptureFixture) -> None:

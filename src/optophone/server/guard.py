@@ -6,6 +6,7 @@ import logging
 import time
 import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -30,7 +31,7 @@ _HEADERS = {
 }
 MAX_HEADER_BYTES = 16 * 2**10
 _READS_ONLY = ("GET", "HEAD", "OPTIONS")
-_DRAIN_S = 2.0  # how long the rest of a refused body is read, so that the client gets to read the refusal
+_DRAIN_S = 2.0  # how long the rest of a refused body is read
 
 
 class Guard:
@@ -57,8 +58,8 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        body = _BoundedBody(receive, self._options)
-        answer = _Answer(send, self._options.timeout_s)
+        body = _BoundedBody(receive, self._options, Headers(scope=scope).get("expect", ""))
+        answer = _Answer(send, body, self._options.timeout_s)
         try:
             await self._pass(scope, body, answer)
         except (ClientDisconnect, TimeoutError):
@@ -82,8 +83,6 @@ class Guard:
                 check_origin(headers.get("origin"), headers.get("host", ""), self._options.allowed_origins)
             body.check_declared(headers.get("content-length"))
         except Problem as problem:
-            if "expect" not in headers:
-                await body.drain()
             response = problem_response(problem.status_code, problem.detail, {"Connection": "close"})
             await response(scope, body.receive, answer.send)
             return
@@ -107,10 +106,14 @@ class Guard:
 
 
 class _Answer:
-    """Notes what is sent, adds the headers that every answer has, and lets clients go that read nothing."""
+    """Notes what is sent, adds the headers that every answer has, and lets clients go that read nothing.
 
-    def __init__(self, send: Send, timeout_s: float) -> None:
-        self._send, self._timeout_s = send, timeout_s
+    A refusal waits a little for the rest of the body: a connection that is closed with something unread is reset, and
+    many clients then report that instead of the refusal.
+    """
+
+    def __init__(self, send: Send, body: "_BoundedBody", timeout_s: float) -> None:
+        self._send, self._body, self._timeout_s = send, body, timeout_s
         self.began = time.perf_counter()
         self.status = 0
         self.first_byte_s: float | None = None
@@ -122,6 +125,8 @@ class _Answer:
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "no-store")
+            if self.status >= 400:
+                await self._body.drain()
         elif message.get("body") and self.first_byte_s is None:
             self.first_byte_s = time.perf_counter() - self.began
         async with asyncio.timeout(self._timeout_s):
@@ -131,11 +136,12 @@ class _Answer:
 class _BoundedBody:
     """A body of so many bytes at most, that comes in so many seconds at most."""
 
-    def __init__(self, receive: Receive, options: ServerOptions) -> None:
+    def __init__(self, receive: Receive, options: ServerOptions, expect: str) -> None:
         self._receive, self._options = receive, options
         self._until = time.monotonic() + options.timeout_s
         self._n_bytes = 0
-        self._is_whole = False
+        self._is_awaited = "100-continue" in expect.lower()  # by the client: it sends nothing before it is asked to
+        self._has_ended = False  # it is whole, the client is gone, or nobody waits for it any more
 
     async def receive(self) -> Message:
         """The next message.
@@ -143,17 +149,18 @@ class _BoundedBody:
         Raises:
             Problem: 408, 413.
         """
-        if self._is_whole:  # what comes now is only that the client goes away
+        if self._has_ended:  # what comes now is only that the client goes away
             return await self._receive()
+        self._is_awaited = False
         try:
             message = await asyncio.wait_for(self._receive(), max(0.0, self._until - time.monotonic()))
         except TimeoutError:
+            self._has_ended = True
             text = f"The request did not come whole within {self._options.timeout_s:g} seconds."
             raise Problem(408, text) from None
         self._n_bytes += len(message.get("body", b""))
-        self._is_whole = not message.get("more_body", False)
+        self._has_ended = not message.get("more_body", False)
         if self._n_bytes > self._options.max_body:
-            await self.drain()
             raise self._too_large()
         return message
 
@@ -166,15 +173,14 @@ class _BoundedBody:
         return Problem(413, f"The request is larger than {self._options.max_body / 2**20:.0f} MiB; send less.")
 
     async def drain(self) -> None:
-        """Read on and forget, for a short time: a client that still sends reads no answer."""
-        with_limit = asyncio.get_running_loop().time() + _DRAIN_S
-        try:
-            async with asyncio.timeout_at(with_limit):
-                while not self._is_whole:
-                    message = await self._receive()
-                    self._is_whole = not message.get("more_body", False)
-        except TimeoutError:
+        """Read on and forget, for a short time; a client that waits to be asked for its body is not asked."""
+        if self._is_awaited:
             return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                while not self._has_ended:
+                    message = await self._receive()
+                    self._has_ended = not message.get("more_body", False)
 
 
 def check_host(host: str, allowed: Iterable[str]) -> None:
