@@ -1,6 +1,5 @@
 """The page in a real Chromium: heard by keyboard alone, and right for those who cannot see it."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +19,11 @@ from playwright import sync_api as playwright
 import optophone
 from served import Served, served
 
-ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if CHROMIUM is None:
     pytest.skip("there is no Chromium here", allow_module_level=True)
 
-# axe-core is no part of this project: npm install --no-save axe-core, or its file by OPTOPHONE_AXE.
-AXE = Path(os.environ.get("OPTOPHONE_AXE", ROOT / "node_modules/axe-core/axe.min.js"))
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 ARGUMENTS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 DESCRIBED_MS = 20_000
 BUSY = "Describing, please wait."
@@ -260,6 +257,7 @@ def test_those_who_see_get_pictures(page: Page, photos: Path) -> None:
 LOOKS = {
     "light": {"color_scheme": "light", "viewport": {"width": 1000, "height": 800}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1000, "height": 800}},
+    "forced": {"forced_colors": "active", "viewport": {"width": 1000, "height": 800}},
     "contrast": {"contrast": "more", "viewport": {"width": 1000, "height": 800}},
     "phone": {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True},
 }
@@ -330,17 +328,22 @@ CHECKS = """() => {
 
 def check_accessibility(page: Page) -> None:
     assert page.page.evaluate(CHECKS) == []
-    if AXE.is_file():
-        page.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = page.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+    check_by_axe(page)
 
 
-def test_axe_finds_nothing(page: Page) -> None:
-    """Says in the report whether axe-core took part in the checks of every look."""
-    if not AXE.is_file():
-        pytest.skip("axe-core is not there: npm install --no-save axe-core, or OPTOPHONE_AXE=FILE")
-    check_accessibility(page)
+def check_by_axe(page: Page) -> None:
+    """No violation of any rule of axe-core."""
+    found = axe.Axe().run(page.page).response
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
+    assert found["testEngine"]["name"] == "axe-core"
+
+
+def test_the_list_of_addresses_is_accessible(page: Page) -> None:
     page.page.goto(f"{page.address}/docs")
-    page.page.evaluate(AXE.read_text(encoding="utf-8"))
-    assert page.page.evaluate("axe.run(document).then((found) => found.violations.map((one) => one.id))") == []
+    check_by_axe(page)
+
+
+def test_the_checks_notice_what_is_wrong(page: Page) -> None:
+    page.page.evaluate("document.getElementById('choose').textContent = ''")
+    with pytest.raises(AssertionError, match="button-name"):
+        check_by_axe(page)
