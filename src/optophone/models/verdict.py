@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-_SLOPE = 0.1
+SLOPE = 0.1  # of the rectifiers, below 0
 
 
 class Verdict(NamedTuple):
@@ -18,6 +18,6 @@ def verdict_of(layers: nn.ModuleList, end: nn.Module, x: Tensor) -> Verdict:
     """The verdict of a row of layers, whose outputs are rectified, on what the first one takes."""
     features = []
     for layer in layers:
-        x = nn.functional.leaky_relu(layer(x), _SLOPE)
+        x = nn.functional.leaky_relu(layer(x), SLOPE)
         features.append(x)
     return Verdict(end(x), features)

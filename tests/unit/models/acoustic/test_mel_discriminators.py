@@ -24,3 +24,12 @@ def test_they_learn_to_tell_blurred_mels() -> None:
         loss.backward()
         optimizer.step()
     assert float(loss) < 0.5
+
+
+def test_features_are_as_loud_as_the_mel() -> None:
+    """Judges that hear little of a mel learn nothing for hundreds of steps."""
+    torch.manual_seed(0)
+    judges = MelDiscriminators(MelDiscriminatorsConfig())
+    for verdict in judges(3 * torch.randn(2, 80, 96) - 5):
+        spreads = [float(features.std()) for features in verdict.features]
+        assert all(0.4 < spread < 2 for spread in spreads), spreads
