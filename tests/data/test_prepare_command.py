@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from optophone.cli.prepare import prepare
 from optophone.core.errors import ConfigurationError, DataError
-from optophone.data.espeak import EspeakConfig
+from optophone.core.espeak import EspeakConfig
 from optophone.data.prepare.flickr8k import prepare_flickr8k
 from optophone.data.prepare.spoken_captions import prepare_spoken_captions
 from optophone.data.prepare.spoken_words import SpokenWordsConfig

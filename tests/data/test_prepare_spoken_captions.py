@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from optophone.core.errors import DataError
+from optophone.core.espeak import EspeakConfig, read_voice
 from optophone.core.text import clean_text
-from optophone.data.espeak import EspeakConfig, read_voice
 from optophone.data.manifest import read_dataset
 from optophone.data.prepare import packed_speech
 from optophone.data.prepare.flickr8k import prepare_flickr8k

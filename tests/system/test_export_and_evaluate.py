@@ -14,9 +14,10 @@ from optophone.cli.main import run
 from optophone.core.audio import write_wave
 from optophone.core.bundle import open_bundle
 from optophone.core.configuration import from_mapping, to_mapping
+from optophone.core.espeak import EspeakConfig
 from optophone.core.mel import log_mel
 from optophone.core.vocabulary import build_words
-from optophone.data.espeak import EspeakConfig, load_espeak
+from optophone.data.espeak import load_espeak
 from optophone.data.manifest import write_dataset, write_manifest
 from optophone.data.voice_segments import sounding_rows
 from optophone.export.results import content_hash

@@ -165,13 +165,13 @@ def prepare(
     out = out or source
     finished_before = (out / "dataset.json").is_file()
     if dataset == "spoken-captions":
-        from optophone.data.espeak import read_voice
+        from optophone.core.espeak import read_voice
         from optophone.data.prepare.spoken_captions import prepare_spoken_captions
 
         spoken_by = [read_voice(voice, speed, pitch) for voice in voices]
         result = prepare_spoken_captions(source, out, spoken_by, margin_ms=margin, jobs=jobs, share=share)
     elif dataset == "spoken-words":
-        from optophone.data.espeak import read_voice
+        from optophone.core.espeak import read_voice
         from optophone.data.prepare.spoken_words import SpokenWordsConfig, prepare_spoken_words
 
         words = SpokenWordsConfig(utterances, dev, seed)

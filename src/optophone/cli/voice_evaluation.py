@@ -14,9 +14,10 @@ from optophone.cli.progress import Progress
 from optophone.cli.recognizer_choice import ORDER_NAMES, POCKETSPHINX, ChosenRecognizer, choose_recognizer
 from optophone.core.audio import resample
 from optophone.core.errors import ConfigurationError, DataError
+from optophone.core.espeak import EspeakConfig
 from optophone.core.mel import log_mel
 from optophone.core.text import spoken_words
-from optophone.data.espeak import EspeakConfig, load_espeak
+from optophone.data.espeak import load_espeak
 from optophone.data.manifest import Dataset, Row, read_dataset
 from optophone.evaluation.report import command_line, table, write_result
 from optophone.evaluation.voice import Durations, Intelligibility, Utterance, durations, intelligibility

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from optophone.core.errors import DataError
+from optophone.core.espeak import EspeakConfig
 from optophone.core.vocabulary import WORD_BOUNDARY, VocabularyKind
-from optophone.data.espeak import EspeakConfig, load_espeak
+from optophone.data.espeak import load_espeak
 from optophone.data.manifest import Dataset, Row, write_atomically
 from optophone.data.prepare.progress import show_progress
 

@@ -7,7 +7,8 @@ import pytest
 
 from optophone.core.audio import resample
 from optophone.core.errors import DataError
-from optophone.data.espeak import EspeakConfig, load_espeak
+from optophone.core.espeak import EspeakConfig
+from optophone.data.espeak import load_espeak
 from optophone.evaluation.recognizer import RecognizerConfig
 
 pytest.importorskip("pocketsphinx")

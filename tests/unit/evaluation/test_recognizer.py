@@ -98,7 +98,8 @@ def test_a_word_without_pronunciation_is_named() -> None:
 def test_it_hears_a_voice_and_nothing_in_silence() -> None:
     pytest.importorskip("pocketsphinx")
     pytest.importorskip("espeakng_loader")
-    from optophone.data.espeak import EspeakConfig, load_espeak
+    from optophone.core.espeak import EspeakConfig
+    from optophone.data.espeak import load_espeak
 
     espeak = load_espeak(EspeakConfig())
     waves = [(espeak.speak(" ".join(words)).astype(np.float32) / 32768, espeak.sample_rate) for words in SENTENCES]

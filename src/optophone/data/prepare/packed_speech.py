@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from optophone.core.errors import DataError
-from optophone.data.espeak import EspeakConfig, load_espeak
+from optophone.core.espeak import EspeakConfig
+from optophone.data.espeak import load_espeak
 from optophone.data.manifest import Row, write_atomically, write_manifest
 from optophone.data.prepare.progress import show_progress
 

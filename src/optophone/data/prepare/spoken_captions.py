@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from optophone.core.errors import DataError
+from optophone.core.espeak import EspeakConfig
 from optophone.core.text import clean_text
-from optophone.data.espeak import EspeakConfig
 from optophone.data.manifest import Dataset, Row, read_dataset
 from optophone.data.prepare.packed_speech import DEFAULT_VOICE, forget_lengths, pack_speech
 from optophone.data.prepare.preparation import Preparation

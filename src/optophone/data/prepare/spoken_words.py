@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from optophone.core.errors import DataError
+from optophone.core.espeak import EspeakConfig
 from optophone.core.text import clean_text
-from optophone.data.espeak import EspeakConfig
 from optophone.data.manifest import Dataset, Row
 from optophone.data.prepare.packed_speech import DEFAULT_VOICE, forget_lengths, pack_speech
 from optophone.data.prepare.preparation import Preparation

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from optophone.core.errors import DataError
-from optophone.data.espeak import EspeakConfig, EspeakLibrary, EspeakProgram, load_espeak
+from optophone.core.espeak import EspeakConfig, EspeakLibrary, EspeakProgram
+from optophone.data.espeak import load_espeak
 
 
 @pytest.fixture
