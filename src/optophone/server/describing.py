@@ -14,7 +14,7 @@ from starlette.requests import Request
 from optophone.core.errors import ConfigurationError, OptophoneError
 from optophone.core.picture import load_picture
 from optophone.core.vocabulary import Vocabulary
-from optophone.pipelines import Description, Pipeline, TokenPipeline, Voice, check_speed
+from optophone.pipelines import Description, Pipeline, TextVoice, TokenPipeline, Voice, check_speed
 from optophone.server.gate import Gate, Place
 from optophone.server.metrics import Metrics
 from optophone.server.options import ServerOptions
@@ -66,7 +66,7 @@ class Describing:
 
     def __init__(self, pipeline: Pipeline, options: ServerOptions, name: str) -> None:
         self.pipeline, self.options, self.name = pipeline, options, name
-        self.voice: Voice | None = None  # a direct model speaks about pictures alone
+        self.voice: Voice | TextVoice | None = None  # a direct model speaks about pictures alone
         self.vocabulary: Vocabulary | None
         if isinstance(pipeline, TokenPipeline):
             if pipeline.describer.regions is not None:
@@ -140,7 +140,7 @@ class Describing:
         utterances = await place.run(partial(voice.spell, text))
         return await self._stream(place, request, partial(voice.stream, utterances, speed=speed), format)
 
-    def _voice_of(self, speaker: str) -> Voice:
+    def _voice_of(self, speaker: str) -> Voice | TextVoice:
         if self.voice is None:
             raise Problem(422, f"{self.name} speaks about pictures only; it has no voice for texts.")
         names = self.voice.speakers

@@ -1,6 +1,7 @@
 """The page and its files, the list of addresses, health and metrics."""
 
 import html
+import re
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -67,7 +68,7 @@ def addresses_page(description: dict[str, Any]) -> str:
     for address, methods in description["paths"].items():
         for method, operation in methods.items():
             heading = f"<h2><code>{method.upper()} {html.escape(address)}</code></h2>"
-            text = html.escape(" ".join(operation.get("description", "").split()))
+            text = _with_code(html.escape(" ".join(operation.get("description", "").split())))
             options = "".join(_option(one) for one in operation.get("parameters", ()))
             listed = f"<ul>{options}</ul>" if options else ""
             entries.append(f"{heading}<p>{html.escape(operation.get('summary', ''))}. {text}</p>{listed}")
@@ -80,6 +81,11 @@ def addresses_page(description: dict[str, Any]) -> str:
         + "".join(entries)
         + "</main></body></html>"
     )
+
+
+def _with_code(text: str) -> str:
+    """Words between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
 
 
 def _option(parameter: dict[str, Any]) -> str:
