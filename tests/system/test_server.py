@@ -608,6 +608,21 @@ def test_a_request_that_never_ends_is_refused(pipeline: TokenPipeline) -> None:
         assert b"application/problem+json" in answer
 
 
+def test_a_connection_without_a_request_is_closed(pipeline: TokenPipeline) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    with served(pipeline, timeout_s=0.3) as running:
+        assert running.send(b"") == b""
+        assert running.send(head) == b""
+        again = running.send(head + b"\r\n" + head)  # one request, and a second that never ends
+        assert again.count(b"HTTP/1.1 200") == 1
+        connection = running.connect()
+        for _ in range(4):  # whoever keeps asking keeps the connection
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read()
+            time.sleep(0.25)
+        wait_until(lambda: not running.server.server_state.connections)
+
+
 def test_whoever_leaves_frees_the_worker(pipeline: TokenPipeline) -> None:
     pipeline.voice.vocoder = held = Held(pipeline.voice.vocoder)
     with served(pipeline, workers=1) as running:

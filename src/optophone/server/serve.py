@@ -9,20 +9,15 @@ from collections.abc import Callable
 
 import uvicorn
 
-from optophone.core.bundle import Bundle
 from optophone.core.errors import ConfigurationError
 from optophone.pipelines import Pipeline, UnspokenWarning
 from optophone.server.app import build_app
 from optophone.server.guard import MAX_HEADER_BYTES
 from optophone.server.options import ServerOptions
+from optophone.server.slow_heads import closing_slow_heads
 
 _KEEP_ALIVE_S = 5
 _SWITCH_S = 0.0005  # with Python's own .005 two workers do a tenth less
-
-
-def model_name(system: Bundle) -> str:
-    """What clients call a system: its own name, or that of its folder."""
-    return system.manifest.name or system.folder.name
 
 
 def serve(pipeline: Pipeline, options: ServerOptions, name: str, say: Callable[[str], None]) -> None:
@@ -57,7 +52,7 @@ def server_config(app: object, options: ServerOptions) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="asyncio",
-        http="h11",
+        http=closing_slow_heads(options.timeout_s),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,
