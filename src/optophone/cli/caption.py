@@ -13,6 +13,7 @@ from optophone.core.errors import OptophoneError
 @click.command("caption", no_args_is_help=True)
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
 @options.bundle_option
+@options.captioner_option
 @options.variants_option
 @options.json_option
 @options.search_options
@@ -22,6 +23,7 @@ from optophone.core.errors import OptophoneError
 def caption(
     photos: tuple[str, ...],
     bundle: str | None,
+    captioner: str | None,
     variants: int,
     as_json: bool,
     search_options: SearchOptions,
@@ -43,15 +45,18 @@ def caption(
       optophone caption photo.jpg --variants 5
       optophone caption photo.jpg --sample --temperature 0.8 --seed 3
       optophone caption features/123.npz -m bundles/xlan
+      optophone caption photo.jpg --captioner transformers:Salesforce/blip-image-captioning-base
     """
     options.use_one_numpy_thread()
     from optophone.cli.interrupts import interruptible
     from optophone.cli.messages import caption_line, printable, report_failure
     from optophone.cli.progress import Progress
     from optophone.cli.sound_stream import standard_input
-    from optophone.runtime.load import load_describer
+    from optophone.own_parts import load_describer
 
-    describer = load_describer(bundle, threads=threads)
+    if bundle is not None and captioner is not None:
+        raise click.UsageError("-m names a captioner too: leave it or --captioner out.")
+    describer = load_describer(bundle, captioner=captioner, threads=threads)
     search = search_options.apply(describer.search)
     status = 0
     with Progress(len(photos), quiet) as progress:

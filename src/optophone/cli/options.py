@@ -20,6 +20,16 @@ bundle_option = click.option(
     metavar="BUNDLE",
     help="Folder of a bundle, or the name of an embedded one (see `optophone models`).  [default: default]",
 )
+captioner_option = click.option(
+    "--captioner",
+    metavar="PART",
+    help="Who looks: transformers:FOLDER|NAME (ViT-GPT-2, BLIP, GIT, ...), or a bundle.  [default: the model's]",
+)
+voice_option = click.option(
+    "--voice",
+    metavar="PART",
+    help="Who speaks: piper:FILE.onnx, espeak:NAME, or a bundle.  [default: the model's]",
+)
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="Processor threads.  [default: the cores, at most 4]"
 )

@@ -15,6 +15,7 @@ from optophone.cli import options
     help="Sound file, folder for a file per line, or - for standard output.  [default: speech.wav, here]",
 )
 @options.bundle_option
+@options.voice_option
 @click.option("--vocoder", metavar="BUNDLE", help="Vocoder to speak with.  [default: the voice's own]")
 @options.speaker_option
 @options.speed_option
@@ -40,6 +41,7 @@ def say(
     text: tuple[str, ...],
     output: str | None,
     bundle: str | None,
+    voice: str | None,
     vocoder: str | None,
     speaker: str | None,
     speed: float,
@@ -71,6 +73,8 @@ def say(
       optophone say "Hello there." -m bundles/voice --vocoder bundles/waveglow
       optophone say "Hello there." -m bundles/voices --speaker 1
       optophone say --phonemes "HH AH0 L OW1 | W ER1 L D"
+      optophone say "Hello there." --voice piper:en_US-lessac-medium.onnx
+      optophone say "Bonjour." --voice espeak:fr
     \b
     Streams and lines:
       optophone say --stream < story.txt | aplay
@@ -102,5 +106,6 @@ def say(
             json_lines=json_lines,
             stream=stream,
             vocoder=vocoder,
+            voice=voice,
         )
     ).run()

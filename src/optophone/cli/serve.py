@@ -7,6 +7,8 @@ from optophone.cli import options
 
 @click.command("serve")
 @options.bundle_option
+@options.captioner_option
+@options.voice_option
 @click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Where to listen.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, metavar="N", help="0: any.  [default: 8080]")
 @click.option(
@@ -48,6 +50,8 @@ from optophone.cli import options
 @options.quiet_option
 def serve(
     bundle: str | None,
+    captioner: str | None,
+    voice: str | None,
     host: str,
     port: int,
     workers: int | None,
@@ -75,6 +79,7 @@ def serve(
     Examples:
       optophone serve                                   then open http://127.0.0.1:8080
       optophone serve -m bundles/system --port 9000
+      optophone serve --captioner transformers:blip --voice piper:voice.onnx
       optophone serve --host 0.0.0.0                    for the whole network
       optophone serve --port 11435                      where NVDA's AI Content Describer looks for Seer
     \b
@@ -86,10 +91,9 @@ def serve(
     """
     options.use_one_numpy_thread()
     from optophone.core.volume import parse_volume
-    from optophone.runtime.load import load, open_speaking
+    from optophone.own_parts import load, name_of
     from optophone.runtime.session import default_threads
     from optophone.server.options import ServerOptions
-    from optophone.server.serve import model_name
     from optophone.server.serve import serve as run_server
 
     limits = ServerOptions(
@@ -106,9 +110,9 @@ def serve(
         allowed_origins=allow_origin,
     )
     loudness = None if volume is None else parse_volume(volume)
-    pipeline = load(bundle, threads=threads).adjusted(
+    pipeline = load(bundle, captioner=captioner, voice=voice, threads=threads).adjusted(
         sentence_silence_s=sentence_silence, volume=loudness, speaker=speaker
     )
     if not (quiet or limits.is_local):
         click.echo(f"optophone: warning: {host} can be reached from other machines; there is no password.", err=True)
-    run_server(pipeline, limits, model_name(open_speaking(bundle)), lambda line: None if quiet else click.echo(line))
+    run_server(pipeline, limits, name_of(bundle, captioner), lambda line: None if quiet else click.echo(line))

@@ -19,8 +19,8 @@ from optophone.cli.text_requests import TextRequest, json_requests, stdin_lines,
 from optophone.core.audio import WaveWriter
 from optophone.core.errors import ConfigurationError, OptophoneError, TextError
 from optophone.core.volume import parse_volume
-from optophone.pipelines import Voice, check_speed
-from optophone.runtime.load import load_voice
+from optophone.own_parts import load_voice
+from optophone.pipelines import TextVoice, Voice, check_speed
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class SayOptions:
     json_lines: bool = False
     stream: bool = False
     vocoder: str | None = None
+    voice: str | None = None
 
 
 class TextSpeaker:
@@ -72,9 +73,10 @@ class TextSpeaker:
         output = _folder(options.output or ".") if options.lines else options.output
         self.files = SoundFiles(("speech",), None if to_stdout else output, options.audio_format, options.raw)
         self.file_per_line = self.many and self.files.output is not None and self.files.is_folder
-        self.voice = load_voice(options.bundle, vocoder=options.vocoder, threads=options.threads).adjusted(
-            sentence_silence_s=options.sentence_silence, volume=volume, speaker=options.speaker
-        )
+        if options.bundle is not None and options.voice is not None:
+            raise click.UsageError("-m names a voice too: leave it or --voice out.")
+        voice = load_voice(options.bundle, voice=options.voice, vocoder=options.vocoder, threads=options.threads)
+        self.voice = voice.adjusted(sentence_silence_s=options.sentence_silence, volume=volume, speaker=options.speaker)
         self.stdout: StandardOutput | None = None
         if to_stdout:
             self.stdout = StandardOutput(self.voice.sample_rate, options.audio_format or "wav", options.raw)
@@ -125,7 +127,7 @@ class TextSpeaker:
             else:
                 self._report(request, sum(map(len, chunks)), None, warned)
 
-    def _chunks(self, request: TextRequest, voice: Voice) -> Iterable[np.ndarray]:
+    def _chunks(self, request: TextRequest, voice: Voice | TextVoice) -> Iterable[np.ndarray]:
         """The sound of a text, at once by chunks where somebody waits for it; else by sentences, which sound better.
 
         What cannot be spelled is refused here, before there is any sound of it.

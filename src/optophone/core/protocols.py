@@ -25,6 +25,7 @@ class Caption:
         confidence: 0..1, how sure the captioner is (see the bundle's card for what it was calibrated on).
         attention: (S, rows, columns) where each symbol looked, summing to about 1 per symbol, or None.
         token_log_probs: of each symbol, the end included where there is one; empty where nobody knows.
+        text: what the symbols say, where the captioner spells by itself; None where its vocabulary decodes them.
     """
 
     ids: tuple[int, ...]
@@ -32,6 +33,7 @@ class Caption:
     confidence: float
     attention: np.ndarray | None = field(default=None, repr=False)
     token_log_probs: tuple[float, ...] = field(default=(), repr=False)
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,28 @@ class Vocoder(Protocol):
 
     def stream(self, mels: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Waves (n,) for chunks (M, t) as they come; together as long as `wave` of the joined mel."""
+        ...
+
+
+class Synthesizer(Protocol):
+    """Text → wave in one part, which spells for itself: an acoustic model with its vocoder inside.
+
+    `speakers` are the names of its voices by number.
+    """
+
+    sample_rate: int
+    speakers: tuple[str, ...]
+
+    def spell(self, text: str, phonemes: bool = False) -> np.ndarray:
+        """Symbols (S,) int64 of a sentence, or of its pronunciation; TextError where it has none."""
+        ...
+
+    def wave(self, ids: np.ndarray, speed: float = 1.0) -> np.ndarray:
+        """Wave (N,) float32 in -1..1 of symbols (S,), `speed` times as fast at the same pitch."""
+        ...
+
+    def with_speaker(self, speaker: int) -> "Synthesizer":
+        """The same with another of its voices."""
         ...
 
 

@@ -94,7 +94,7 @@ class Describer:
             return [_refusal(judgement)]
         found: dict[str, Description] = {}
         for caption in self.captioner.caption(loaded, config):
-            text = self.captioner.vocabulary.decode(caption.ids)
+            text = self.captioner.vocabulary.decode(caption.ids) if caption.text is None else caption.text
             if text and text not in found:
                 found[text] = self._description(text, caption, judgement, hedge)
         if not found:

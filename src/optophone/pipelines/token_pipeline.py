@@ -12,6 +12,7 @@ from optophone.core.search import SearchConfig
 from optophone.core.vocabulary import VocabularyKind
 from optophone.pipelines.describer import Describer
 from optophone.pipelines.results import Description, Spoken
+from optophone.pipelines.text_voice import TextVoice
 from optophone.pipelines.voice import Voice, check_speed
 
 
@@ -20,16 +21,23 @@ class TokenPipeline:
 
     Args:
         describer: picture → symbols.
-        voice: symbols → wave. It either shares the captioner's vocabulary (units, phones), or reads text.
+        voice: symbols → wave. It either shares the captioner's vocabulary (units, phones), or reads text; a `TextVoice`
+            reads text alone.
 
     Raises:
         BundleError: the voice can read neither the captioner's symbols nor its text.
     """
 
-    def __init__(self, describer: Describer, voice: Voice) -> None:
+    def __init__(self, describer: Describer, voice: Voice | TextVoice) -> None:
         self.describer = describer
         self.voice = voice
-        written, read = describer.captioner.vocabulary, voice.acoustic.vocabulary
+        self.shares_symbols = False
+        written = describer.captioner.vocabulary
+        if isinstance(voice, TextVoice):
+            if not describer.writes_text:
+                raise BundleError(f"the captioner writes {written.kind} , the voice reads text; choose another voice.")
+            return
+        read = voice.acoustic.vocabulary
         self.shares_symbols = written.hash == read.hash
         if not self.shares_symbols and not (describer.writes_text and read.kind == "characters"):
             raise BundleError(

@@ -41,6 +41,17 @@ class VoiceConfig:
     variant_silence_s: float = 0.5
     volume: float = 1.0
 
+    def adjusted(self, sentence_silence_s: float | None, volume: float | None) -> "VoiceConfig":
+        """These with another silence or volume; None leaves a thing as it is.
+
+        Raises:
+            ConfigurationError: a silence below 0 or above a minute.
+        """
+        silence = self.sentence_silence_s if sentence_silence_s is None else sentence_silence_s
+        if not 0.0 <= silence <= MAX_SILENCE_S:
+            raise ConfigurationError(f"sentence silence: {silence:g} s is out of range; choose 0 to {MAX_SILENCE_S:g}.")
+        return replace(self, sentence_silence_s=silence, volume=self.volume if volume is None else volume)
+
 
 class SpokenWave(NamedTuple):
     """What a voice made of utterances.
@@ -102,12 +113,9 @@ class Voice:
         Raises:
             ConfigurationError: a silence below 0 or above a minute, or no such speaker.
         """
-        silence = self.config.sentence_silence_s if sentence_silence_s is None else sentence_silence_s
-        if not 0.0 <= silence <= MAX_SILENCE_S:
-            raise ConfigurationError(f"sentence silence: {silence:g} s is out of range; choose 0 to {MAX_SILENCE_S:g}.")
-        volume = self.config.volume if volume is None else volume
+        config = self.config.adjusted(sentence_silence_s, volume)
         acoustic = self.acoustic if speaker is None else self._spoken_by(speaker)
-        return Voice(acoustic, self.vocoder, replace(self.config, sentence_silence_s=silence, volume=volume))
+        return Voice(acoustic, self.vocoder, config)
 
     def _spoken_by(self, speaker: str | int) -> AcousticModel:
         """The acoustic model with the voice of `speaker`; one that names its speakers has `with_speaker` too."""
