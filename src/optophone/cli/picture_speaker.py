@@ -17,8 +17,8 @@ from optophone.cli.sound_files import SoundFiles
 from optophone.cli.sound_stream import StandardOutput, play, standard_input
 from optophone.core.errors import OptophoneError
 from optophone.core.volume import parse_volume
+from optophone.own_parts import load
 from optophone.pipelines import Description, check_speed
-from optophone.runtime.load import load
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class SpeakOptions:
     volume: str | None = None
     sentence_silence: float | None = None
     speaker: str | None = None
+    captioner: str | None = None
+    voice: str | None = None
 
 
 class PictureSpeaker:
@@ -62,7 +64,8 @@ class PictureSpeaker:
         self.files: SoundFiles | None = None
         if options.output != "-":
             self.files = SoundFiles(photos, options.output, options.audio_format, options.raw)
-        self.describe = load(options.bundle, threads=options.threads).adjusted(
+        pipeline = load(options.bundle, captioner=options.captioner, voice=options.voice, threads=options.threads)
+        self.describe = pipeline.adjusted(
             sentence_silence_s=options.sentence_silence, volume=volume, speaker=options.speaker
         )
         self.search = options.search.apply(self.describe.search)

@@ -15,6 +15,8 @@ from optophone.cli.options import SearchOptions
     help="Sound file, folder for several, or - for standard output.  [default: PHOTO's name with .wav, here]",
 )
 @options.bundle_option
+@options.captioner_option
+@options.voice_option
 @options.speed_option
 @options.volume_option
 @options.sentence_silence_option
@@ -33,6 +35,8 @@ def speak(
     photos: tuple[str, ...],
     output: str | None,
     bundle: str | None,
+    captioner: str | None,
+    voice: str | None,
     speed: float,
     volume: str | None,
     sentence_silence: float | None,
@@ -64,6 +68,7 @@ def speak(
       optophone speak photo.jpg -o - | aplay         heard while it is being spoken
       optophone speak photo.jpg --raw | aplay -r 22050 -f S16_LE
       optophone speak *.jpg --json -o out/           a line of JSON for each photo
+      optophone speak photo.jpg --voice piper:en_US-lessac-medium.onnx
     """
     options.use_one_numpy_thread()
     from optophone.cli.picture_speaker import PictureSpeaker, SpeakOptions
@@ -87,5 +92,7 @@ def speak(
             volume=volume,
             sentence_silence=sentence_silence,
             speaker=speaker,
+            captioner=captioner,
+            voice=voice,
         ),
     ).run()
