@@ -228,6 +228,7 @@ def test_pictures_can_be_pasted_dropped_and_photographed(page: Page, photos: Pat
     page.press("Alt+KeyP")
     page.expect("#camera").to_be_visible()
     assert page.focus() == "shoot"
+    check_by_axe(page)
     page.press("Escape")
     page.expect("#camera").to_be_hidden()
     assert page.page.evaluate("document.getElementById('view').srcObject") is None
