@@ -6,6 +6,7 @@ import math
 import re
 import sys
 import xml.etree.ElementTree as tree
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +18,13 @@ from PIL import Image
 
 import optophone
 from optophone.core.bundle import BundleWriter, open_bundle
+from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
 from optophone.core.mel import MelSpec
-from tiny_bundles import BRIGHT, picture, save_graph, write_system
+from optophone.core.protocols import Caption, Intention, SpokenMel
+from optophone.core.search import SearchConfig
+from optophone.core.vocabulary import Vocabulary, build_units
+from optophone.pipelines import DirectPipeline
+from tiny_bundles import BRIGHT, MEL, picture, save_graph, write_system
 
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider_d", "spice")
@@ -146,6 +152,49 @@ def test_words_stand_where_they_are_spoken(ways: ModuleType, pictures: list[Path
     assert spans[-1][1] > 0.7 * spoken.duration_s
     assert all(part.attention is not None for part in parts)
     assert ways.word_spans([*"a, dog."]) == [(0, 1), (3, 6)]
+
+
+class Humming:
+    """A direct model that hums for 30 frames; with units it says three of them, ten frames each."""
+
+    def __init__(self, with_units: bool) -> None:
+        self.mel_spec: MelSpec = MEL
+        self.vocabulary: Vocabulary | None = build_units(9) if with_units else None
+        self.search = SearchConfig()
+
+    def intend(self, picture: np.ndarray, search: SearchConfig | None = None) -> list[Intention]:
+        attention = np.ones((3, 2, 2), np.float32) / 4
+        return [Intention(0, Caption((3, 5, 7), -1.0, 0.5, attention) if self.vocabulary else None)]
+
+    def mel(self, picture: np.ndarray | Intention) -> SpokenMel:
+        alignment = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0) if self.vocabulary else None
+        return SpokenMel(np.concatenate(list(self.stream(picture)), axis=1), alignment)
+
+    def stream(self, picture: np.ndarray | Intention) -> Iterator[np.ndarray]:
+        yield np.linspace(-9, -3, MEL.n_mels * 30, dtype=np.float32).reshape(MEL.n_mels, 30)
+
+
+@pytest.mark.parametrize("with_units", [False, True])
+def test_direct_models_show_what_they_have(
+    overview: ModuleType, ways: ModuleType, pictures: list[Path], tmp_path: Path, with_units: bool
+) -> None:
+    pipeline = DirectPipeline(Humming(with_units), GriffinLim(MEL, GriffinLimConfig(n_iterations=2)))
+    parts = ways.parts_of(pipeline, pipeline.caption(pictures[0])[0])
+    step = 10 * MEL.hop_length / MEL.sample_rate
+    if with_units:
+        assert [part.label for part in parts] == ["0", "2", "4"]
+        assert [part.span_s for part in parts] == [pytest.approx((i * step, (i + 1) * step)) for i in range(3)]
+    else:
+        assert parts == []
+    for folder in ("figures", "audio"):
+        (tmp_path / folder).mkdir()
+    one = ways.example(ways.Way("direct/mine", ""), pipeline, pictures[0], tmp_path)
+    text = overview.example_text("direct/mine", {**one, "picture": "bright.png"})
+    assert text.startswith(f"**direct/mine**: {'units' if with_units else 'nothing in writing'}, [")
+    assert ("\n0 2 4\n" in text) == with_units
+    assert (tmp_path / one["audio"]).stat().st_size > 500
+    looks = (tmp_path / one["figure"]).read_text().count("data:image/jpeg")
+    assert looks == (3 if with_units else 0)
 
 
 def test_the_figure_says_what_it_shows(overview: ModuleType) -> None:
