@@ -1,5 +1,7 @@
 """`optophone speak`: photos → sound."""
 
+import os
+
 import click
 
 from optophone.cli import options
@@ -7,13 +9,16 @@ from optophone.cli.options import SearchOptions
 
 
 @click.command("speak", no_args_is_help=True)
-@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.argument("photos", nargs=-1, metavar="PHOTO|DIR...")
 @click.option(
     "-o",
     "--output",
     metavar="FILE|DIR|-",
     help="Sound file, folder for several, or - for standard output.  [default: PHOTO's name with .wav, here]",
 )
+@click.option("--list", "listed", metavar="FILE", help="Many: the photos named in FILE, one a line; - reads the names.")
+@click.option("--glob", "pattern", metavar="PATTERN", help="Many: the photos of a pattern, quoted: 'album/**/*.jpg'.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Many: processes.  [default: the cores]")
 @options.bundle_option
 @options.captioner_option
 @options.voice_option
@@ -34,6 +39,9 @@ from optophone.cli.options import SearchOptions
 def speak(
     photos: tuple[str, ...],
     output: str | None,
+    listed: str | None,
+    pattern: str | None,
+    workers: int | None,
     bundle: str | None,
     captioner: str | None,
     voice: str | None,
@@ -58,6 +66,10 @@ def speak(
     are no photographs (pages, windows, charts, noise) it says that it cannot tell. PHOTO is a file, or
     - for standard input. One bad photo does not stop the others; the exit status is then 2.
 
+    Of folders, of --list and of --glob, all photos are spoken by several processes: a sound for each in the folder
+    given by -o, and a line of JSON for each in its report.jsonl (caption, confidence, audio, seconds; or error). A
+    run that was stopped or killed goes on with what is missing: give the same command again.
+
     \b
     Examples:
       optophone speak photo.jpg                      writes photo.wav
@@ -68,31 +80,36 @@ def speak(
       optophone speak photo.jpg -o - | aplay         heard while it is being spoken
       optophone speak photo.jpg --raw | aplay -r 22050 -f S16_LE
       optophone speak *.jpg --json -o out/           a line of JSON for each photo
+      optophone speak album/ -o spoken/              thousands, on all cores, resumable
       optophone speak photo.jpg --voice piper:en_US-lessac-medium.onnx
     """
     options.use_one_numpy_thread()
     from optophone.cli.picture_speaker import PictureSpeaker, SpeakOptions
 
-    return PictureSpeaker(
-        photos,
-        SpeakOptions(
-            output="-" if raw and output is None and not play else output,
-            bundle=bundle,
-            speed=speed,
-            variants=variants,
-            audio_format=audio_format,
-            raw=raw,
-            play=play,
-            as_json=as_json,
-            search=search_options,
-            hedge=hedge,
-            force=force,
-            threads=threads,
-            quiet=quiet,
-            volume=volume,
-            sentence_silence=sentence_silence,
-            speaker=speaker,
-            captioner=captioner,
-            voice=voice,
-        ),
-    ).run()
+    chosen = SpeakOptions(
+        output="-" if raw and output is None and not play else output,
+        bundle=bundle,
+        speed=speed,
+        variants=variants,
+        audio_format=audio_format,
+        raw=raw,
+        play=play,
+        as_json=as_json,
+        search=search_options,
+        hedge=hedge,
+        force=force,
+        threads=threads,
+        quiet=quiet,
+        volume=volume,
+        sentence_silence=sentence_silence,
+        speaker=speaker,
+        captioner=captioner,
+        voice=voice,
+    )
+    if listed is not None or pattern is not None or workers is not None or any(map(os.path.isdir, photos)):
+        from optophone.cli.many_pictures import ManyPictures
+
+        return ManyPictures(photos, listed, pattern, chosen, workers).run()
+    if not photos:
+        raise click.UsageError("Missing argument 'PHOTO'; or give --list or --glob.")
+    return PictureSpeaker(photos, chosen).run()
