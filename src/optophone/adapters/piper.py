@@ -71,7 +71,7 @@ class PiperVoice:
             raise ConfigurationError(f"{self.path}: ONNX Runtime cannot load this voice ({reason}).") from None
         names = {value.name for value in session.get_inputs()}
         needed = {*_INPUTS, _SPEAKER} if len(self.speakers) > 1 else set(_INPUTS)
-        for name in sorted(needed ^ names):
+        for name in (*sorted(needed - names), *sorted(names - needed)):
             has = "lacks" if name in needed else "has"
             raise ConfigurationError(f"{self.path}: no Piper voice: the graph {has} an input {name!r}.")
         return session

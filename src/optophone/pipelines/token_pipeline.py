@@ -35,7 +35,7 @@ class TokenPipeline:
         written = describer.captioner.vocabulary
         if isinstance(voice, TextVoice):
             if not describer.writes_text:
-                raise BundleError(f"the captioner writes {written.kind} , the voice reads text; choose another voice.")
+                raise BundleError(f"the captioner writes {written.kind}, the voice reads text; choose another voice.")
             return
         read = voice.acoustic.vocabulary
         self.shares_symbols = written.hash == read.hash
