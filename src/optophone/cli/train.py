@@ -19,12 +19,17 @@ def train(context: click.Context, config: Path, out: Path | None) -> None:
 
     Any option of the file can be changed as --section.option VALUE. A run that was stopped or killed goes on where its
     last checkpoint stands: give the same command again. Curves, samples and sounds: tensorboard --logdir FOLDER.
+
+    Captioners train on several processes or machines too, each with its portion of every batch, to the same weights:
+    torchrun --nproc_per_node 2 -m optophone train CONFIG.
     """
     overrides = _pairs(context.args)
+    from optophone.training.processes import is_first
     from optophone.training.run import train as train_experiment
 
     folder = train_experiment(config, overrides, out)
-    click.echo(f"trained: {folder}")
+    if is_first():
+        click.echo(f"trained: {folder}")
 
 
 def _pairs(arguments: list[str]) -> list[tuple[str, str]]:

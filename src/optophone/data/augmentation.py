@@ -1,6 +1,7 @@
 """Random crops, flips and colours for batches of pictures."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +26,16 @@ class AugmentationConfig:
     brightness: float = 0.3
 
 
-def augment(pictures: Tensor, size: int, config: AugmentationConfig, rng: np.random.Generator) -> Tensor:
+class Among(NamedTuple):
+    """Which places of a batch of `n` pictures are at hand."""
+
+    n: int
+    places: slice
+
+
+def augment(
+    pictures: Tensor, size: int, config: AugmentationConfig, rng: np.random.Generator, among: Among | None = None
+) -> Tensor:
     """Random views of `pictures`.
 
     Args:
@@ -33,13 +43,15 @@ def augment(pictures: Tensor, size: int, config: AugmentationConfig, rng: np.ran
         size: height and width of the result in pixels.
         config: how far to go.
         rng: source of all randomness.
+        among: of which batch `pictures` are a part: each then looks as it would in the whole.
 
     Returns:
         (B, 3, size, size) float, 0..255.
     """
-    views = _crop(pictures, size, config, rng)
+    among = among or Among(len(pictures), slice(None))
+    views = _crop(pictures, size, config, rng, among)
     if config.brightness > 0:
-        views = _change_colours(views, config.brightness, rng)
+        views = _change_colours(views, config.brightness, rng, among)
     return views
 
 
@@ -50,9 +62,9 @@ def resize(pictures: Tensor, size: int) -> Tensor:
     return F.interpolate(pictures, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
-def _crop(pictures: Tensor, size: int, config: AugmentationConfig, rng: np.random.Generator) -> Tensor:
+def _crop(pictures: Tensor, size: int, config: AugmentationConfig, rng: np.random.Generator, among: Among) -> Tensor:
     """Crops as one affine sampling of the whole batch: far faster than a crop and a resize for each picture."""
-    n = len(pictures)
+    n = among.n
     area = rng.uniform(config.min_area, 1.0, n)
     stretch = np.exp(rng.uniform(-1, 1, n) * np.log(config.max_stretch) * 0.5)
     height = np.minimum(np.sqrt(area) * stretch, 1.0)
@@ -66,14 +78,14 @@ def _crop(pictures: Tensor, size: int, config: AugmentationConfig, rng: np.rando
     theta[:, 1, 1] = height
     theta[:, 0, 2] = rng.uniform(-1, 1, n) * (1 - width)
     theta[:, 1, 2] = rng.uniform(-1, 1, n) * (1 - height)
-    grid = F.affine_grid(torch.from_numpy(theta), [n, 3, size, size], align_corners=False)
+    grid = F.affine_grid(torch.from_numpy(theta[among.places]), [len(pictures), 3, size, size], align_corners=False)
     return F.grid_sample(pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def _change_colours(pictures: Tensor, amount: float, rng: np.random.Generator) -> Tensor:
+def _change_colours(pictures: Tensor, amount: float, rng: np.random.Generator, among: Among) -> Tensor:
     """Random brightness, contrast and saturation, each by a factor of 1 ± amount."""
-    factors = torch.from_numpy(rng.uniform(1 - amount, 1 + amount, (3, len(pictures), 1, 1, 1)).astype(np.float32))
-    brightness, contrast, saturation = factors
+    factors = rng.uniform(1 - amount, 1 + amount, (3, among.n, 1, 1, 1)).astype(np.float32)[:, among.places]
+    brightness, contrast, saturation = torch.from_numpy(factors)
     grey = pictures.mean(1, keepdim=True)
     pictures = grey + (pictures - grey) * saturation
     level = grey.mean((2, 3), keepdim=True)

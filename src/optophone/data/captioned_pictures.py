@@ -14,7 +14,7 @@ from optophone.core.picture import PictureSpec
 from optophone.core.text import clean_text
 from optophone.core.unit_origin import UnitRuns
 from optophone.core.vocabulary import Vocabulary, build_phones, build_words, tacotron2_characters
-from optophone.data.augmentation import AugmentationConfig, augment
+from optophone.data.augmentation import Among, AugmentationConfig, augment
 from optophone.data.manifest import Row
 from optophone.data.pictures import as_batch, normalize, resized
 from optophone.data.steps import StepItems
@@ -165,6 +165,14 @@ def draw_captions(captions: Sequence[Caption], wanted: int, rng: np.random.Gener
     return [captions[i] for i in order[:wanted]]
 
 
+def captions_of_step(
+    items: StepItems, captions: Sequence[Sequence[Caption]], wanted: int, rng: np.random.Generator
+) -> list[Caption]:
+    """`wanted` captions of each picture that is read, drawn for all pictures of the step."""
+    drawn = [draw_captions(captions[i], wanted, rng) for i in items.indices]
+    return [caption for several in drawn[items.mine] for caption in several]
+
+
 class CaptionedPictures(Dataset):
     """Batches of augmented pictures, each with captions drawn for the step."""
 
@@ -183,20 +191,21 @@ class CaptionedPictures(Dataset):
     def __getitem__(self, items: StepItems) -> CaptionBatch:
         """The batch of one step; all randomness comes from the step."""
         rng = items.generator()
-        indices = np.asarray(items.indices)
-        views, _ = self.shown(items.indices, items.step, rng)
-        wanted = self.config.captions_per_picture
-        chosen = [caption for i in indices for caption in draw_captions(self.captions[i], wanted, rng)]
+        views, _ = self.shown(items.indices, items.step, rng, items.mine)
+        chosen = captions_of_step(items, self.captions, self.config.captions_per_picture, rng)
         inputs, targets = pad_captions(chosen, self.vocabulary, self.config.longest)
-        return CaptionBatch(views, inputs, targets, torch.from_numpy(indices))
+        return CaptionBatch(views, inputs, targets, torch.tensor(items.indices[items.mine]))
 
     def __len__(self) -> int:
         return len(self.captions)
 
-    def shown(self, indices: Sequence[int], step: int, rng: np.random.Generator) -> tuple[Tensor, None]:
-        """Pictures (B, 3, H, W) as training sees them at `step`, and no mask."""
+    def shown(
+        self, indices: Sequence[int], step: int, rng: np.random.Generator, places: slice = slice(None)
+    ) -> tuple[Tensor, None]:
+        """Pictures (B, 3, H, W) as training sees them at `step`, those at `places` of `indices`, and no mask."""
         size = max((first, size) for first, size in self.config.sizes if first <= step)[1]
-        views = augment(as_batch(self.pictures[np.asarray(indices)]), size, self.config.augmentation, rng)
+        pictures = as_batch(self.pictures[np.asarray(indices[places])])
+        views = augment(pictures, size, self.config.augmentation, rng, Among(len(indices), places))
         return normalize(views, self.spec), None
 
     def unchanged(self, indices: Sequence[int]) -> tuple[Tensor, None]:
@@ -217,20 +226,21 @@ class KnownRegions(Dataset):
     def __getitem__(self, items: StepItems) -> CaptionBatch:
         """The batch of one step; each picture in one of its views."""
         rng = items.generator()
-        regions, _ = self.shown(items.indices, items.step, rng)
+        regions, _ = self.shown(items.indices, items.step, rng, items.mine)
         captions, config = self.source.captions, self.source.config
-        wanted = config.captions_per_picture
-        chosen = [caption for i in items.indices for caption in draw_captions(captions[i], wanted, rng)]
+        chosen = captions_of_step(items, captions, config.captions_per_picture, rng)
         inputs, targets = pad_captions(chosen, self.source.vocabulary, config.longest)
-        return CaptionBatch(regions, inputs, targets, torch.tensor(items.indices))
+        return CaptionBatch(regions, inputs, targets, torch.tensor(items.indices[items.mine]))
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def shown(self, indices: Sequence[int], step: int, rng: np.random.Generator) -> tuple[Tensor, None]:
-        """Regions (B, R, D), each picture's in one of its views, and no mask."""
-        views = torch.from_numpy(rng.integers(len(self.regions), size=len(indices)))
-        return self.regions[views, torch.tensor(indices)].float(), None
+    def shown(
+        self, indices: Sequence[int], step: int, rng: np.random.Generator, places: slice = slice(None)
+    ) -> tuple[Tensor, None]:
+        """Regions (B, R, D) of the pictures at `places` of `indices`, each in one of its views, and no mask."""
+        views = torch.from_numpy(rng.integers(len(self.regions), size=len(indices))[places])
+        return self.regions[views, torch.tensor(indices[places])].float(), None
 
     def unchanged(self, indices: Sequence[int]) -> tuple[Tensor, None]:
         """Regions (B, R, D) of the pictures as they are, and no mask."""

@@ -13,8 +13,8 @@ from optophone.core.vocabulary import Vocabulary
 from optophone.data.captioned_pictures import (
     CaptionBatch,
     CaptionedPicturesConfig,
+    captions_of_step,
     check_vocabulary,
-    draw_captions,
     pad_captions,
 )
 from optophone.data.packed_regions import PackedRegions
@@ -60,11 +60,11 @@ class CaptionedRegions(Dataset):
     def __getitem__(self, items: StepItems) -> CaptionBatch:
         """The batch of one step; all randomness comes from the step."""
         rng = items.generator()
-        regions, mask = self.unchanged(items.indices)
-        wanted = self.config.captions_per_picture
-        chosen = [caption for i in items.indices for caption in draw_captions(self.captions[i], wanted, rng)]
+        mine = items.indices[items.mine]
+        regions, mask = self.unchanged(mine)
+        chosen = captions_of_step(items, self.captions, self.config.captions_per_picture, rng)
         inputs, targets = pad_captions(chosen, self.vocabulary, self.config.longest)
-        return CaptionBatch(regions, inputs, targets, torch.tensor(items.indices), mask)
+        return CaptionBatch(regions, inputs, targets, torch.tensor(mine), mask)
 
     def __len__(self) -> int:
         return len(self.captions)

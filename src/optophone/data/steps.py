@@ -20,6 +20,18 @@ MIXED_STEPS = 1000  # a mixture's shares are kept exactly in every so many steps
 
 
 @dataclass(frozen=True)
+class Portion:
+    """What one of several processes takes of each step's items: the `number`th, from 0, of `count` equal runs."""
+
+    number: int = 0
+    count: int = 1
+
+    def of(self, n_items: int) -> slice:
+        """Its places among `n_items`; the portions of all processes are the whole, and differ by one item at most."""
+        return slice(n_items * self.number // self.count, n_items * (self.number + 1) // self.count)
+
+
+@dataclass(frozen=True)
 class StepItems:
     """The items of one training step.
 
@@ -27,11 +39,19 @@ class StepItems:
         seed: of the run.
         step: counted from 0 over the whole run.
         indices: rows of the data set.
+        portion: which of them are read. Random numbers are drawn for all, so that a step is the same however many
+            processes share it.
     """
 
     seed: int
     step: int
     indices: Sequence[int]
+    portion: Portion = Portion()
+
+    @property
+    def mine(self) -> slice:
+        """The places in `indices` of the items that are read."""
+        return self.portion.of(len(self.indices))
 
     def generator(self) -> np.random.Generator:
         """Random numbers that belong to this step, for augmentation."""
@@ -134,10 +154,14 @@ class SegmentSampler(Sampler[StepItems]):
         segment_steps: optimizer steps in a segment.
         seed: of the run.
         max_steps: the length of the run; the last segment may be shorter.
+        portion: what this process takes of every step.
     """
 
-    def __init__(self, plan: Plan, segment_steps: int, seed: int, max_steps: int) -> None:
+    def __init__(
+        self, plan: Plan, segment_steps: int, seed: int, max_steps: int, portion: Portion | None = None
+    ) -> None:
         self.plan = plan
+        self.portion = portion or Portion()
         self.segment_steps = segment_steps
         self.seed = seed
         self.max_steps = max_steps
@@ -154,4 +178,4 @@ class SegmentSampler(Sampler[StepItems]):
         first = self.segment * self.segment_steps
         batches = batches_from(self.plan, first)
         for step in range(first, first + len(self)):
-            yield StepItems(self.seed, step, next(batches))
+            yield StepItems(self.seed, step, next(batches), self.portion)

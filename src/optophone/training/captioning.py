@@ -45,6 +45,7 @@ from optophone.training.describing import describe, regions_of
 from optophone.training.experiment import Objective, TrainerConfig, Training, fit, training_loader
 from optophone.training.frozen_regions import compute_regions
 from optophone.training.optimization import OptimizerConfig
+from optophone.training.processes import count, first_before_others, is_first, weight_of_mean
 from optophone.training.scheduled_sampling import ScheduledSamplingConfig, mix_inputs
 from optophone.training.self_critical import SelfCriticalConfig, SelfCriticalReward, sample_captions, self_critical_loss
 from optophone.training.unpaired import (
@@ -157,10 +158,13 @@ class CaptioningObjective:
             inputs = mix_inputs(model.decoder, regions, batch.regions_mask, inputs, probability)
         output = model.decoder(regions, batch.regions_mask, inputs, self.experiment.data.captions_per_picture)
         loss = caption_cross_entropy(output.logits, batch.targets, self.vocabulary.pad, self.experiment.label_smoothing)
+        counted = batch.targets != self.vocabulary.pad
+        loss = loss * weight_of_mean(counted.sum())
         terms = {"cross_entropy": loss}
         if self.experiment.attention_penalty:
-            counted = batch.targets != self.vocabulary.pad
             penalty = doubly_stochastic_penalty(output.attention, counted, batch.regions_mask)
+            n_regions = len(batch.pictures) if batch.regions_mask is None else batch.regions_mask.sum()
+            penalty = penalty * weight_of_mean(n_regions)
             terms["attention_penalty"] = penalty
             loss = loss + self.experiment.attention_penalty * penalty
         if isinstance(model.decoder, HasAuxiliaryLosses):
@@ -301,7 +305,8 @@ def shown_pictures(
     if not experiment.frozen_views:
         return source
     torch.set_num_threads(experiment.trainer.threads)
-    regions = compute_regions(model.encoder, source, experiment.frozen_views, cache)
+    with first_before_others():
+        regions = compute_regions(model.encoder, source, experiment.frozen_views, cache)
     model.encoder.requires_grad_(False)
     return KnownRegions(regions, source)
 
@@ -310,14 +315,17 @@ def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
     """Train the captioner; writes `vocabulary.json` and `captioner.safetensors` into `folder`."""
     if experiment.self_critical and not experiment.captioner_weights:
         raise ConfigurationError("self_critical: needs captioner_weights to start from; train by cross-entropy first.")
+    _check_processes(experiment)
     data, regions = experiment.data, read_regions(experiment)
     dataset, units = read_dataset(data.folder), read_units(data)
     rows = written_rows(dataset, "train", data.symbols, units)
     dev_rows = written_rows(dataset, "dev", data.symbols, units)
     vocabulary = build_vocabulary(rows, data)
-    vocabulary.save(folder / "vocabulary.json")
+    if is_first():
+        vocabulary.save(folder / "vocabulary.json")
     written = encode_captions(rows, vocabulary)
-    _tell_of_cuts(written, data.longest)
+    if is_first():
+        _tell_of_cuts(written, data.longest)
     paired = paired_rows(rows, data.pairs_share, data.pairs_seed)
     captions = exchange_captions(written, rows, paired, data.pairs_seed) if data.pairs_shuffled else written
     model = build_model(experiment, vocabulary)
@@ -338,7 +346,28 @@ def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
     train, dev = training_loader(training_set, plan, experiment.trainer), _dev_loader(dataset, data, dev_rows, regions)
     fit(training, train, dev, folder, experiment.trainer, callbacks_of(methods))
     trained: Any = training.best_model
-    save_weights(trained.captioner if experiment.unpaired else trained, folder / WEIGHTS)
+    if is_first():
+        save_weights(trained.captioner if experiment.unpaired else trained, folder / WEIGHTS)
+
+
+def _check_processes(experiment: CaptioningExperiment) -> None:
+    """Refuse to share among processes what would not be the same as in one."""
+    if count() == 1:
+        return
+    member = FAMILY.get(experiment.decoder.name)
+    without = {
+        "self_critical": experiment.self_critical is not None,
+        "unpaired": experiment.unpaired is not None,
+        f"decoder {experiment.decoder.name!r}, which has losses of its own,": member is not None
+        and hasattr(member.decoder, "auxiliary_losses"),
+    }
+    refused = [name for name, is_there in without.items() if is_there]
+    if refused:
+        raise ConfigurationError(f"{refused[0]} trains in one process; start it without torchrun.")
+    if experiment.data.batch_size < count():
+        raise ConfigurationError(
+            f"data.batch_size is {experiment.data.batch_size}, which {count()} processes cannot share; give more."
+        )
 
 
 def _dev_loader(

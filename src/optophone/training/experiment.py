@@ -19,8 +19,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from optophone.core.errors import ConfigurationError
 from optophone.data.steps import Plan, SegmentSampler
+from optophone.training import processes
 from optophone.training.averaging import AveragedModel
 from optophone.training.optimization import OptimizerConfig, build_optimizer, learning_rate_factor
+from optophone.training.shared_batch_norm import share_batch_norms
 
 CHECKPOINT = "last.ckpt"
 
@@ -113,6 +115,8 @@ class Training(lightning.LightningModule):
         self, model: nn.Module, objective: Objective, optimizer: OptimizerConfig, trainer: TrainerConfig
     ) -> None:
         super().__init__()
+        if processes.count() > 1:
+            share_batch_norms(model)
         self.model = model
         self.averaged = AveragedModel(model, trainer.average_decay) if trainer.average_decay else None
         self.objective = objective
@@ -134,13 +138,16 @@ class Training(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Dropout draws from (seed, step), so that a resumed run draws what an uninterrupted one would."""
-        torch.manual_seed(self.trainer_config.seed * 1_000_003 + self.global_step)
+        """Dropout draws from (seed, step), so that a resumed run draws what an uninterrupted one would; and every
+        process draws something else."""
+        torch.manual_seed(self.trainer_config.seed * 1_000_003 + self.global_step + 7_368_787 * processes.number())
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
         """The loss of one batch; every term is logged."""
         loss, terms = self.objective.training_loss(self.model, batch, self.global_step)
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=True)
+        several = processes.count() > 1
+        found = {f"train/{name}": value.detach() for name, value in terms.items()}
+        self.log_dict(found, prog_bar=True, sync_dist=several)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -155,8 +162,9 @@ class Training(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Logs the measures of the whole validation set, and samples to look at and listen to."""
         measures = self.objective.measures()
-        self.log_dict({f"dev/{name}": value for name, value in measures.items()}, prog_bar=True)
-        if not self.trainer.sanity_checking:
+        several = processes.count() > 1  # each has validated by itself, and all found the same
+        self.log_dict({f"dev/{name}": value for name, value in measures.items()}, prog_bar=True, sync_dist=several)
+        if not self.trainer.sanity_checking and processes.is_first():
             line = "  ".join(f"{name} {value:.4f}" for name, value in measures.items())
             print(f"step {self.global_step}: {line}", flush=True)
             if isinstance(self.logger, TensorBoardLogger):
@@ -175,18 +183,22 @@ class SegmentCheckpoint(Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """At the end of a segment, when it is time or the run is over."""
         over = trainer.current_epoch + 1 == trainer.max_epochs
-        if over or time.monotonic() - self.last_save >= self.every_s:
+        # Clocks differ, and all processes take part in a checkpoint: the first one decides.
+        due = trainer.strategy.broadcast(over or time.monotonic() - self.last_save >= self.every_s)
+        if due:
             temporary = self.path.with_name(self.path.name + ".partial")
             trainer.save_checkpoint(temporary)
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
+            if processes.is_first():
+                with open(temporary, "rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(temporary, self.path)
             self.last_save = time.monotonic()
 
 
 def training_loader(dataset: Dataset, plan: Plan, config: TrainerConfig) -> DataLoader:
     """Whole batches of `dataset`, which takes a `StepItems` and returns a collated batch."""
-    sampler = SegmentSampler(plan, config.segment_steps, config.seed, config.max_steps)
+    portion = processes.own_portion()
+    sampler = SegmentSampler(plan, config.segment_steps, config.seed, config.max_steps, portion)
     return DataLoader(dataset, sampler=sampler, batch_size=None)
 
 
@@ -217,11 +229,18 @@ def fit(
 
 def _build_trainer(folder: Path, config: TrainerConfig, callbacks: Sequence[Callback]) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it recommends products
+    several = processes.count() > 1
+    if config.devices > 1 and not several:
+        raise ConfigurationError(
+            f"trainer: devices is {config.devices}; start as many processes with torchrun --nproc_per_node instead."
+        )
     try:
         return lightning.Trainer(
             max_epochs=-(-config.max_steps // config.segment_steps),
             accelerator=config.accelerator,
-            devices=config.devices,
+            devices=processes.count_here() if several else config.devices,
+            num_nodes=processes.count() // processes.count_here(),
+            strategy="ddp" if several else "auto",
             precision=config.precision,
             gradient_clip_val=config.gradient_clip or None,
             gradient_clip_algorithm=config.gradient_clip_by,
@@ -232,7 +251,7 @@ def _build_trainer(folder: Path, config: TrainerConfig, callbacks: Sequence[Call
             use_distributed_sampler=False,
             enable_checkpointing=False,
             enable_model_summary=False,
-            enable_progress_bar=os.isatty(2),
+            enable_progress_bar=os.isatty(2) and processes.is_first(),
             log_every_n_steps=min(20, config.segment_steps),
         )
     except (MisconfigurationException, ValueError) as error:  # no such accelerator, or not in this machine
@@ -250,7 +269,8 @@ def _restore_finished(training: Training, checkpoint: Path, max_steps: int) -> b
         raise ConfigurationError(
             f"{checkpoint}: belongs to another model (differs in {different[0]}); give --out another folder."
         )
-    print(f"resuming at step {steps}", flush=True)
+    if processes.is_first():
+        print(f"resuming at step {steps}", flush=True)
     if steps == max_steps:
         training.load_state_dict(state)
     return steps == max_steps

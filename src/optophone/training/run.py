@@ -9,6 +9,9 @@ import yaml
 from optophone.core.configuration import from_mapping, to_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.data.manifest import write_atomically
+from optophone.training.processes import count, is_first, joined_processes
+
+SHARED_KINDS = ("captioner",)  # those that several processes can train together
 
 
 def read_configuration(path: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
@@ -117,14 +120,23 @@ def train(path: str | Path, overrides: Sequence[tuple[str, str]] = (), out: str 
 
     Returns:
         The run's folder: `configuration.yaml` (resolved), `last.ckpt`, `curves/`, the weights.
+
+    Raises:
+        ConfigurationError: the configuration is wrong, or `torchrun` started several processes for a kind that trains
+            in one.
     """
     experiment, run = build_experiment(read_configuration(path, overrides), str(path))
+    n_processes = count()
+    if n_processes > 1 and experiment.kind not in SHARED_KINDS:
+        raise ConfigurationError(f"{path}: kind {experiment.kind!r} trains in one process; start it without torchrun.")
     folder = Path(out) if out else Path("work") / experiment.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{folder}: cannot make the run's folder ({error.strerror}).") from None
     resolved = yaml.safe_dump(to_mapping(experiment), sort_keys=False, allow_unicode=True)
-    write_atomically(folder / "configuration.yaml", resolved.encode())
-    run(experiment, folder)
+    with joined_processes(experiment.trainer.accelerator if n_processes > 1 else "cpu"):
+        if is_first():
+            write_atomically(folder / "configuration.yaml", resolved.encode())
+        run(experiment, folder)
     return folder

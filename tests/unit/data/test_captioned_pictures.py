@@ -22,7 +22,7 @@ from optophone.data.captioned_pictures import (
     pad_captions,
 )
 from optophone.data.pictures import as_batch, normalize
-from optophone.data.steps import StepItems
+from optophone.data.steps import Portion, StepItems
 from tiny_datasets import PHRASES, write_captioned_pictures
 
 PAD, START, END, UNKNOWN = 0, 1, 2, 3
@@ -209,3 +209,18 @@ def test_the_cut_is_counted_in_words(symbols: str, longest: int) -> None:
     batch = CaptionedPictures(pictures, encode_captions(rows, vocabulary), vocabulary, config)[StepItems(0, 0, [0])]
     assert batch.targets.shape == (1, longest)
     assert vocabulary.end not in batch.targets
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_portions_of_a_step_are_the_step(tmp_path: Path, known: bool) -> None:
+    lively = build(tmp_path, replace(CONFIG, augmentation=AugmentationConfig(0.4, 1.3, 0.5, 0.3)))
+    regions = torch.arange(3 * 12 * 2 * 4).float().view(3, 12, 2, 4)
+    source = KnownRegions(regions, lively) if known else lively
+    indices = [7, 2, 9, 4, 0]
+    whole = source[StepItems(3, 5, indices)]
+    parts = [source[StepItems(3, 5, indices, Portion(number, 2))] for number in range(2)]
+    assert [len(part.pictures) for part in parts] == [2, 3]
+    torch.testing.assert_close(torch.cat([part.pictures for part in parts]), whole.pictures)
+    assert torch.cat([part.indices for part in parts]).tolist() == indices
+    found = [[id for id in row.tolist() if id != PAD] for part in parts for row in part.targets]
+    assert found == [[id for id in row.tolist() if id != PAD] for row in whole.targets]

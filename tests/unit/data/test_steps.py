@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from optophone.core.errors import ConfigurationError
-from optophone.data.steps import MIXED_STEPS, Plan, SegmentSampler, StepItems, length_plan, mixed_plan, shuffled_plan
+from optophone.data.steps import (
+    MIXED_STEPS,
+    Plan,
+    Portion,
+    SegmentSampler,
+    StepItems,
+    length_plan,
+    mixed_plan,
+    shuffled_plan,
+)
 
 LENGTHS = [int(length) for length in np.random.default_rng(4).integers(5, 120, 57)]
 PLANS: dict[str, Plan] = {
@@ -129,3 +138,10 @@ def test_a_mixture_goes_through_each_data_set_as_if_alone() -> None:
 def test_shares_that_are_no_whole_steps_are_rounded() -> None:
     plan = mixed_plan([lambda epoch: [[0]]] * 3, [1] * 3, [1 / 3] * 3, seed=0)
     assert np.bincount(np.array(plan(0))[:, 0]).tolist() == [334, 333, 333]
+
+
+@pytest.mark.parametrize(("n_items", "count"), [(5, 2), (4, 4), (7, 3), (2, 3), (20, 1)])
+def test_portions_are_even_and_complete(n_items: int, count: int) -> None:
+    portions = [list(range(n_items))[Portion(number, count).of(n_items)] for number in range(count)]
+    assert [item for portion in portions for item in portion] == list(range(n_items))
+    assert max(map(len, portions)) - min(map(len, portions)) <= 1
