@@ -1,33 +1,28 @@
 #!/usr/bin/env bash
-# Trains the human voice and its vocoders, measures them, and writes docs/results/speech.md. Stop it or kill it at any
-# moment; started again, it goes on.
+# Trains further vocoders for the human voice, measures these and the voices, and writes docs/results/speech.md. Stop it
+# or kill it at any moment; started again, it goes on.
 #
 #   SHARED=../shared bash runs/speech.sh
 #
-# SHARED/data holds ljspeech and librispeech in their official layouts. Needs work/acoustic-spoken-captions and
-# data/spoken-captions, which runs/default.sh makes, and the extras train, voices and eval.
+# Needs data/ljspeech and the voices in work, which runs/default.sh makes, SHARED/data/librispeech in its official layout,
+# and the extras train, voices and eval.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 SHARED=${SHARED:-../shared}
 export PATH="$PWD/.venv-dev/bin:$PATH"
 RESULTS=docs/results/speech
-DICTIONARY=$(python -c "import pocketsphinx; print(pocketsphinx.get_model_path('en-us/cmudict-en-us.dict'))")
 
-optophone prepare ljspeech "$SHARED/data/ljspeech" data/ljspeech
 optophone prepare librispeech "$SHARED/data/librispeech" data/librispeech
-optophone prepare spoken-words "$DICTIONARY" data/spoken-words
 
 optophone train configs/vocoder/ljspeech-vocos.yaml
 optophone train configs/vocoder/ljspeech-waveglow-small.yaml
-optophone train configs/acoustic/ljspeech.yaml
 optophone train configs/acoustic/ljspeech-aligner.yaml
-optophone train configs/acoustic/ljspeech-parallel.yaml
 
 optophone export work/vocoder-ljspeech-vocos -o work/bundles/vocos
 optophone export work/vocoder-ljspeech-waveglow-small -o work/bundles/waveglow-small
 optophone export work/acoustic-ljspeech -o work/bundles/voice-tacotron2 --speaker LJ
 optophone export work/acoustic-ljspeech-parallel -o work/bundles/voice-parallel --speaker LJ
-optophone export work/bundles/voice-parallel work/bundles/vocos -o work/bundles/voice-parallel-vocos
+optophone export work/bundles/voice work/bundles/vocos -o work/bundles/voice-vocos
 
 mkdir -p "$RESULTS"
 python runs/unseen_sentences.py work/unseen-sentences.txt
@@ -35,11 +30,12 @@ griffin_lim=src/optophone/bundles/default/vocoder
 optophone evaluate speech "$griffin_lim" data/ljspeech --copy-synthesis -o "$RESULTS/copy-griffin-lim.json"
 optophone evaluate speech work/bundles/vocos data/ljspeech --copy-synthesis -o "$RESULTS/copy-vocos.json"
 optophone evaluate speech work/bundles/waveglow-small data/ljspeech --copy-synthesis -o "$RESULTS/copy-waveglow-small.json"
-for voice in voice-tacotron2 voice-parallel voice-parallel-vocos; do
+for voice in voice-tacotron2 voice-parallel voice voice-vocos; do
     optophone evaluate speech "work/bundles/$voice" data/ljspeech --sentences work/unseen-sentences.txt \
         -o "$RESULTS/$voice.json"
 done
 python runs/training_curves.py "$RESULTS/training.json" work/vocoder-ljspeech-vocos:mel_distance \
-    work/vocoder-ljspeech-waveglow-small:loss work/acoustic-ljspeech:mel_after work/acoustic-ljspeech-parallel:mel
+    work/vocoder-ljspeech-waveglow-small:loss work/acoustic-ljspeech:mel_after work/acoustic-ljspeech-parallel:mel \
+    work/acoustic-ljspeech-parallel-adversarial:mel
 python benchmarks/vocoders.py work/bundles/vocos work/bundles/waveglow-small "$griffin_lim" -o "$RESULTS/speed.json"
 python runs/speech.py
