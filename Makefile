@@ -14,7 +14,7 @@ RUNTIME := .venv
 DEV     := .venv-dev
 PIP     := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: speak test test-data check bench clean help
+.PHONY: speak test test-data check bench reference clean help
 
 speak: $(RUNTIME)/.ready
 	@$(RUNTIME)/bin/optophone speak "$(PHOTO)" $(ARGS)
@@ -33,6 +33,12 @@ check: $(DEV)/.ready
 bench: $(DEV)/.ready
 	$(DEV)/bin/python benchmarks/main_job.py
 
+# Every module's docstrings as pages. Not in an extra: nothing else needs pdoc.
+MODULES := optophone $(addprefix optophone.,core pipelines runtime checkpoints models data training evaluation export)
+reference: $(DEV)/.ready
+	$(DEV)/bin/python $(PIP) "pdoc>=15,<17"
+	$(DEV)/bin/python -m pdoc --no-search --docformat google --output-directory build/reference $(MODULES)
+
 clean:
 	rm -rf $(RUNTIME) $(DEV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
 
@@ -40,6 +46,7 @@ help:
 	@sed -n '1,4s/^# \{0,1\}//p' Makefile
 	@echo "  make test-data   tests on the real data sets in SHARED (default ../shared)"
 	@echo "  make check       ruff and mypy"
+	@echo "  make reference   the Python API as pages, in build/reference"
 	@echo "  make bench       time from photo to sound, beside eager PyTorch"
 
 # The stamp is written last, so an interrupted installation is made again.
