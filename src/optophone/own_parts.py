@@ -4,15 +4,18 @@ What the command line, the server and `optophone.load` load goes through here.
 """
 
 import os
+import re
 from dataclasses import fields
 from pathlib import Path
 
 from optophone.core.errors import ConfigurationError
-from optophone.core.protocols import Captioner, Synthesizer
+from optophone.core.protocols import Captioner, Synthesizer, UnitEncoder
 from optophone.pipelines import Describer, Pipeline, TextVoice, TokenPipeline, Voice
 from optophone.runtime import load as bundles
 
 BundleName = str | os.PathLike[str]
+_SPEECH_MODEL = re.compile(r"hubert:(?P<model>.+),layer=(?P<layer>[0-9]{1,3}),centres=(?P<centres>.+)")
+
 OwnCaptioner = BundleName | Captioner
 OwnVoice = BundleName | Voice | TextVoice | Synthesizer
 
@@ -91,6 +94,34 @@ def load_voice(
     if vocoder is not None:
         raise ConfigurationError(f"{vocoder}: only a bundle's voice takes another vocoder; leave it out.")
     return loaded
+
+
+def load_unit_encoder(bundle: BundleName, *, quantizer: int | None = None, threads: int | None = None) -> UnitEncoder:
+    """Speech to units: of a bundle, see `runtime.load.load_unit_encoder`, or of a speech model of transformers.
+
+    Args:
+        bundle: the folder or the name of a bundle; or "hubert:FOLDER,layer=6,centres=FILE.npy", where in the place of
+            the folder may stand a name on the hub, and the model may be a wav2vec 2.0 or a WavLM.
+        quantizer: of a bundle.
+        threads: of a bundle's graph.
+
+    Raises:
+        OptophoneError: the part is missing, damaged, or described wrongly.
+    """
+    text = os.fspath(bundle)
+    if not is_speech_model(text):
+        return bundles.load_unit_encoder(bundle, quantizer=quantizer, threads=threads)
+    from optophone.adapters.speech_model_units import SpeechModelUnits
+
+    match = _SPEECH_MODEL.fullmatch(text)
+    if match is None or quantizer is not None:
+        raise ConfigurationError(f"{text}: expected hubert:FOLDER,layer=6,centres=FILE.npy, and no quantizer.")
+    return SpeechModelUnits(match["model"], int(match["layer"]), match["centres"])
+
+
+def is_speech_model(bundle: BundleName) -> bool:
+    """Whether these are units of a speech model of transformers, no bundle's."""
+    return os.fspath(bundle).startswith("hubert:") and not os.path.isdir(bundle)
 
 
 def name_of(bundle: BundleName | None, captioner: BundleName | None) -> str:

@@ -20,7 +20,8 @@ from optophone.data.manifest import read_dataset, write_atomically
 from optophone.data.unit_column import RunLength, unit_fields
 from optophone.data.unit_extraction import Part, Share, UnitExtraction, refuse_silence
 from optophone.export.results import content_hash
-from optophone.runtime.load import find_bundle, load_unit_encoder
+from optophone.own_parts import is_speech_model, load_unit_encoder
+from optophone.runtime.load import find_bundle
 from optophone.runtime.onnx_units import OnnxUnitEncoder
 
 
@@ -99,13 +100,11 @@ def write_column(folders: Sequence[str], options: UnitOptions, share: Share | No
     """Write the units of a speech data set, or the share of it; returns the exit status."""
     if len(folders) > 1 or options.output is None or options.as_json:
         raise click.UsageError("of a data set give its folder alone, -o for the folder of its units, and no --json.")
-    opened = open_bundle(find_bundle(options.bundle))
-    encoder = load_unit_encoder(opened, quantizer=options.quantizer, threads=options.threads)
+    encoder = load_unit_encoder(options.bundle, quantizer=options.quantizer, threads=options.threads)
     origin = {
         "unit_s": encoder.unit_s,
         "quantizer": encoder.quantizer if isinstance(encoder, OnnxUnitEncoder) else None,
-        "encoder": opened.manifest.name,
-        "content": content_hash(opened.manifest),
+        **_name_and_content(options.bundle, encoder),
     }
     speech = read_dataset(folders[0])
     extraction = UnitExtraction(speech, options.output, encoder, origin, options.run_length or "lossless")
@@ -125,6 +124,17 @@ def write_column(folders: Sequence[str], options: UnitOptions, share: Share | No
     done = "were written already, nothing to do" if was_finished else "are ready"
     click.echo(f"{options.output}: units {done} ({counts})")
     return 0
+
+
+def _name_and_content(bundle: str, encoder: UnitEncoder) -> dict[str, str]:
+    """What tells units of one encoder from those of another."""
+    if is_speech_model(bundle):
+        from optophone.adapters.speech_model_units import SpeechModelUnits
+
+        assert isinstance(encoder, SpeechModelUnits)
+        return {"encoder": f"{Path(encoder.name).name}, layer {encoder.layer}", "content": encoder.content}
+    manifest = open_bundle(find_bundle(bundle)).manifest
+    return {"encoder": manifest.name, "content": content_hash(manifest)}
 
 
 def _write_parts(extraction: UnitExtraction, share: Share | None, options: UnitOptions) -> Iterator[int]:

@@ -23,7 +23,9 @@ def _shard(context: click.Context, parameter: click.Parameter, value: str | None
 
 @click.command("units", no_args_is_help=True)
 @click.argument("audio", nargs=-1, required=True, metavar="AUDIO...")
-@click.option("-m", "--model", "bundle", required=True, metavar="BUNDLE", help="Folder of a bundle of kind units.")
+@click.option(
+    "-m", "--model", "bundle", required=True, metavar="BUNDLE", help="Folder of a bundle of kind units; or hubert:..."
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE|DIR", help="Write to this instead of printing."
 )
@@ -68,6 +70,7 @@ def units(
       optophone units *.flac -m bundles/units --quantizer 2 --run-length lossless --json > units.jsonl
       optophone units data/spoken-captions -m bundles/units -o data/units-40ms
       optophone units data/spoken-captions -m bundles/units -o data/units-40ms --shard 1/4
+      optophone units speech.wav -m hubert:facebook/hubert-base-ls960,layer=6,centres=km100.npy
     """
     options.use_one_numpy_thread()
     from optophone.cli.unit_writing import UnitOptions, write_column, write_lines
