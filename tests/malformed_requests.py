@@ -1,6 +1,7 @@
 """Requests as nobody should send them: the same from the same number."""
 
 import base64
+import copy
 import io
 import json
 import random
@@ -103,7 +104,7 @@ def _change_value(node: Any, generator: random.Random) -> None:
     elif generator.random() < 0.2 and isinstance(node, dict):
         del node[key]
     else:
-        node[key] = generator.choice(_VALUES)
+        node[key] = copy.deepcopy(generator.choice(_VALUES))  # it may be changed further
 
 
 def _changed_target(method: str, target: str, generator: random.Random) -> tuple[str, str]:

@@ -74,12 +74,12 @@ def fault(number: int, answer: Answer) -> str | None:
 
 
 def test_malformed_requests_do_no_harm(server: Served, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.ERROR, logger="uvicorn.error")
     with ThreadPoolExecutor(CLIENTS) as clients:
         outcomes = Counter(clients.map(partial(outcome, server.port), range(N_REQUESTS)))
     faults = [one for one in outcomes if ":" in one]
     assert faults == []
-    assert [record.getMessage() for record in caplog.records] == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert "uvicorn" not in caplog.text  # nothing fills the terminal of whoever runs the server
     assert {"200", "400", "404", "405", "415", "422"} <= set(outcomes), outcomes
     print(dict(outcomes))
     wait_until(lambda: server.get("/healthz").json["working"] == 0)

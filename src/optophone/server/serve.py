@@ -1,5 +1,6 @@
 """Runs the server until it is told to stop, and then finishes what it has begun."""
 
+import logging
 import signal
 import socket
 import sys
@@ -37,6 +38,7 @@ def serve(pipeline: Pipeline, options: ServerOptions, name: str, say: Callable[[
     server = uvicorn.Server(server_config(app, options))
     # What texts hold that no voice can spell is nobody's business but the caller's.
     warnings.filterwarnings("ignore", category=UnspokenWarning)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # nor what is wrong with their forms
     # A worker that computes for a moment without Python's lock waits this long to get it back from one that has it.
     sys.setswitchinterval(_SWITCH_S)
     with listening:
@@ -56,7 +58,7 @@ def server_config(app: object, options: ServerOptions) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # that somebody's request is no HTTP is told to whoever sent it
         access_log=False,
         server_header=False,
         proxy_headers=False,
