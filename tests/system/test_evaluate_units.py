@@ -10,6 +10,7 @@ import pytest
 
 from optophone.cli import alignment_writing
 from optophone.cli.main import run
+from optophone.core.bundle import open_bundle
 from optophone.core.k_means import KMeansConfig
 from optophone.core.k_means_units import KMeansUnitsConfig, fit_k_means_units
 from optophone.data.alignment_column import read_alignment_column
@@ -58,6 +59,13 @@ def test_everything_is_measured(place: Path, tmp_path: Path, capfd: pytest.Captu
     low, high = found["abx_across"]["mel"]["interval"]
     assert low <= found["abx_across"]["mel"]["error"] <= high
     assert {one["word"] for one in found["words"]["score"]} <= set(WORDS)
+    # The figures travel with the bundle, and its card tells them.
+    told = tmp_path / "told"
+    assert run(["export", str(place / "units" / "fp32"), "--metrics", str(result), "-o", str(told)]) == 0
+    assert open_bundle(told).manifest.metrics["pnmi"] == round(scores["pnmi"], 3)
+    card = (told / "CARD.md").read_text(encoding="utf-8")
+    assert "ABX error within a speaker" in card
+    assert "shuffled units (control)" in card
     # Of the machine nothing but what was typed.
     del found["command"]
     assert not re.search(r"/(tmp|home|work)/", json.dumps(found))

@@ -51,6 +51,17 @@ _CARRIED: dict[str, tuple[str, ...] | None] = {
         "heard_word_error_rate",
         "heard_recordings_word_error_rate",
     ),
+    "units": (
+        "used_codes",
+        "units_per_s",
+        "bits_per_s_lossless",
+        "abx_within_frames",
+        "abx_within_shuffled",
+        "abx_across_frames",
+        "pnmi",
+        "words_with_f1_above_half",
+        "speaker_accuracy",
+    ),
     "recognizer": None,  # all: error rates have the names of the data sets that they were found on
 }
 # What is put before the names of the scores, where another kind of result has scores of the same names.

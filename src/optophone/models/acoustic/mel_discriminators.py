@@ -56,7 +56,10 @@ class MelDiscriminator(nn.Module):
 
 
 def _loud(layer: nn.Conv2d) -> nn.Conv2d:
-    """Give out as much as comes in. PyTorch's own beginning halves it in each layer, and judges that hear next to nothing
-    of a mel were still undecided after 700 steps."""
+    """Give out as much as comes in.
+
+    PyTorch's own beginning halves it in each layer; judges that heard next to nothing of a mel were still undecided after
+    700 steps.
+    """
     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
     return layer
