@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv-dev/bin:$PATH"
 MEMBERS=${MEMBERS:-joint transformer show-and-speak}
 STAGES=${STAGES:-train evaluate}
-UNITS=${UNITS:-k-means}                   # of the joint model
+UNITS=${UNITS:-resdavenet-vq}             # of the joint model
 PICTURES=${PICTURES:-data/flickr8k}
 SPEECH=${SPEECH:-data/spoken-captions}
 TEXTLESS=${TEXTLESS:-work/textless}
