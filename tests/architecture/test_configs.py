@@ -154,8 +154,9 @@ def step_parallel(experiment: ParallelExperiment) -> Built:
     ids, mels = [torch.tensor(vocabulary.encode(text)) for text in texts], [torch.randn(n_mels, n) for n in (18, 10)]
     speech = collate(ids, mels, None if over_units else [0, 1])
     prosody = None if over_units else Prosody(torch.rand(2, 18), torch.ones(2, 18))
-    model = parallel_synthesis.build_model(experiment, vocabulary, 0 if over_units else 2)
-    objective = ParallelObjective(experiment.loss, experiment.data.mel, vocabulary)
+    voice = parallel_synthesis.build_model(experiment, vocabulary, 0 if over_units else 2)
+    model = parallel_synthesis.with_judges(voice, experiment)
+    objective = ParallelObjective(experiment.loss, experiment.data.mel, vocabulary, experiment.adversary)
     batch = align(speech, [np.full(6, 3), np.full(5, 2)], prosody)
     return model, objective.training_loss(model, batch, 0)[0]
 

@@ -208,6 +208,13 @@ def build_model(experiment: ParallelExperiment, vocabulary: Vocabulary, n_speake
     return model
 
 
+def with_judges(voice: ParallelAcoustic, experiment: ParallelExperiment) -> nn.Module:
+    """What is trained: the voice, and where there is an adversary, its judges beside it."""
+    if experiment.adversary is None:
+        return voice
+    return JudgedVoice(voice, MelDiscriminators(experiment.adversary.discriminators))
+
+
 def aligned(experiment: ParallelExperiment, speech: Speech) -> Sequence[AlignedUtterances] | Sequence[TimedUnits]:
     """What is learned and what is validated on, with how long every symbol lasts."""
     if experiment.aligner_from is None:
@@ -228,9 +235,7 @@ def run_parallel_synthesis(experiment: ParallelExperiment, folder: Path) -> None
     plan = training_plan(speech.train, config, experiment.trainer.seed)
     objective = ParallelObjective(experiment.loss, config.mel, speech.vocabulary, experiment.adversary)
     voice = build_model(experiment, speech.vocabulary, len(speech.speakers))
-    adversary = experiment.adversary
-    judged = adversary and JudgedVoice(voice, MelDiscriminators(adversary.discriminators))
-    training = Training(judged or voice, objective, experiment.optimizer, experiment.trainer)
+    training = Training(with_judges(voice, experiment), objective, experiment.optimizer, experiment.trainer)
     loader: DataLoader = DataLoader(dev_batches(dev, config.dev_limit), batch_size=None)  # type: ignore[arg-type]
     fit(training, training_loader(train, plan, experiment.trainer), loader, folder, experiment.trainer)
     save_weights(_voice_of(training.best_model), folder / WEIGHTS)
