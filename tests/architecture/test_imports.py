@@ -161,6 +161,7 @@ def test_commands_are_cheap_to_import(module: str) -> None:
     workers |= {"caption_evaluation", "doubt_evaluation", "voice_evaluation", "checkpoint_import", "speech_evaluation"}
     workers |= {"run_facts", "trained_units", "unit_writing", "unit_evaluation", "alignment_writing"}
     workers |= {"trained_direct", "evenly_spread", "many_pictures", "output_folder", "worker_pool"}
+    workers |= {"bulk_run", "shard_work", "ray_shards"}
     workers |= {"trained_recognizer", "recognizer_choice", "recognizer_evaluation"}
     workers |= {"spoken_caption_evaluation", "spoken_caption_result", "caption_controls", "caption_speakers"}
     workers |= {"listening"}

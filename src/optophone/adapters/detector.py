@@ -7,7 +7,7 @@ layer each. These vectors are the region features: what Anderson et al. 2018 too
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -37,14 +37,18 @@ class RegionFeatures:
             DataError: the file cannot be written.
         """
         temporary = path.with_name(path.name + ".partial")
-        labels = np.array(self.labels, dtype=np.str_)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(temporary, "wb") as file:
-                np.savez(file, feat=self.features, bbox=self.boxes, labels=labels, scores=self.scores)
+                self.write(file)
             os.replace(temporary, path)
         except OSError as error:
             raise DataError(f"{path}: the region features cannot be written ({error.strerror}).") from None
+
+    def write(self, file: BinaryIO) -> None:
+        """Write that to an open file; the same features make the same bytes."""
+        labels = np.array(self.labels, dtype=np.str_)
+        np.savez(file, feat=self.features, bbox=self.boxes, labels=labels, scores=self.scores)
 
 
 class DetectorRegions:

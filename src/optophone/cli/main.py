@@ -27,6 +27,7 @@ COMMANDS = {
     "serve": ("Use", "A page for the browser, and answers for programs."),
     "features": ("Use", "Find objects in photos: region features for the captioners that read these."),
     "units": ("Use", "Write speech down in units, without any text."),
+    "bulk": ("Use", "Work through shards of pictures or sounds, on one machine or many."),
     "models": ("Use", "List the models that are there, with size and figures."),
     "prepare": ("Make", "Turn a data set into manifests to train on."),
     "train": ("Make", "Train a part from a YAML configuration; resumes by itself."),
@@ -42,6 +43,7 @@ EXTRAS = {
     "serve": ("fastapi", "uvicorn", "multipart", "python_multipart"),
     "eval": ("jiwer", "pesq", "pocketsphinx", "pycocoevalcap", "pystoi"),
     "play": ("sounddevice",),
+    "ray": ("ray",),
     "adapters": ("transformers",),
 }
 

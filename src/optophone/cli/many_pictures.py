@@ -12,7 +12,15 @@ from typing import Any
 import click
 
 from optophone.cli.messages import collected_warnings, printable, report_failure
-from optophone.cli.output_folder import REPORT_FILE, REQUEST_FILE, Report, as_line, claim_folder, fingerprint
+from optophone.cli.output_folder import (
+    REPORT_FILE,
+    REQUEST_FILE,
+    Report,
+    as_line,
+    claim_folder,
+    clear_partial,
+    fingerprint,
+)
 from optophone.cli.picture_speaker import SpeakOptions
 from optophone.cli.progress import Progress
 from optophone.cli.sound_files import SoundFiles
@@ -178,12 +186,12 @@ class ManyPictures:
         n_workers: int | None = None,
     ) -> None:
         _check_options(places, options)
-        opened = _open(options)
+        opened = open_chosen(options)
         self.options, self.folder = options, Path(options.output or DEFAULT_FOLDER)
         self.pictures = find_pictures(places, listed, pattern, _suffixes(opened, options))
         if self.folder.is_file():
             raise ConfigurationError(f"{self.folder}: is a file; many sounds need a folder: -o DIR.")
-        claim_folder(self.folder, _request(options, None if opened is None else fingerprint(opened)))
+        claim_folder(self.folder, request_of(options, opened))
         self.report = Report(self.folder / REPORT_FILE, "picture")
         self.n_workers = n_workers or count_cores()
         self.roots = [os.path.normpath(place) for place in places if os.path.isdir(place)]
@@ -199,6 +207,7 @@ class ManyPictures:
         ):
             for job, result in pool.run(jobs):
                 self._note(job, result, progress)
+        clear_partial(self.folder)
         self.report.finish(map(printable, self.pictures))
         return self._summary(len(jobs), time.perf_counter() - began)
 
@@ -264,7 +273,7 @@ def _is_below(path: str, folder: str) -> bool:
     return os.path.commonpath([os.path.abspath(path), os.path.abspath(folder)]) == os.path.abspath(folder)
 
 
-def _open(options: SpeakOptions) -> Bundle | None:
+def open_chosen(options: SpeakOptions) -> Bundle | None:
     """The bundle; None where both of its parts are replaced by others."""
     own_both = options.bundle is None and options.captioner is not None and options.voice is not None
     return None if own_both else open_speaking(options.bundle)
@@ -286,11 +295,11 @@ def _check_options(places: Sequence[str], options: SpeakOptions) -> None:
         raise ConfigurationError("Many pictures go to a folder: give -o DIR, without --play.")
 
 
-def _request(options: SpeakOptions, content: str | None) -> dict[str, Any]:
+def request_of(options: SpeakOptions, opened: Bundle | None) -> dict[str, Any]:
     """What changes a sound, as it is kept in the folder: a run goes on with the same only."""
     return {
         "what": "speech",
-        "bundle": content,
+        "bundle": None if opened is None else fingerprint(opened),
         "captioner": options.captioner,
         "voice": options.voice,
         "format": "raw" if options.raw else options.audio_format or "wav",

@@ -26,8 +26,7 @@ def claim_folder(folder: Path, request: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if path.is_file():
             _compare(folder, json.loads(path.read_bytes()), asked)
-            for left in folder.rglob(".*.part"):  # by a run that was killed
-                left.unlink(missing_ok=True)
+            clear_partial(folder)
         elif any(folder.iterdir()):
             raise ConfigurationError(
                 f"{folder}: not empty, and not begun by this command; give another folder with -o."
@@ -38,6 +37,12 @@ def claim_folder(folder: Path, request: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}).") from None
     except ValueError:
         raise ConfigurationError(f"{path}: damaged; delete the folder and begin again.") from None
+
+
+def clear_partial(folder: Path) -> None:
+    """Remove what processes that were killed left half written."""
+    for left in folder.rglob(".*.part"):
+        left.unlink(missing_ok=True)
 
 
 def _compare(folder: Path, found: Any, asked: Mapping[str, Any]) -> None:
