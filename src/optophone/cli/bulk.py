@@ -182,6 +182,8 @@ def bulk_features(
     Example:
       optophone bulk features coco-{000000..000099}.tar --detector rtdetr_r50vd -o features/
     """
+    import transformers  # noqa: F401  # missing, it is missed here and not in every process
+
     from optophone.cli.shard_work import FeaturesOfSamples
 
     request = {"what": "features", "detector": detector, "regions": regions, "revision": revision}

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from optophone.adapters.detector import DetectorRegions, RegionFeatures, class_scores, corners
 from optophone.cli.features import features as command
+from optophone.cli.shard_work import Counts, FeaturesOfSamples, ShardWork
 from optophone.core.errors import ConfigurationError, DataError
 from optophone.core.regions import load_regions
 
@@ -179,3 +181,22 @@ def test_photos_of_one_name_would_share_a_file(transformers: Any, tmp_path: Path
         CliRunner().invoke(
             command, ["a/x.jpg", "b/x.jpg", "--detector", "d", "-o", str(tmp_path)], catch_exceptions=False
         )
+
+
+def test_the_pictures_of_a_shard(detectors: dict[str, Path], tmp_path: Path) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no picture")
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name in ("a.png", "b.png"):
+            archive.add(tmp_path / name, name)
+    (tmp_path / "out").mkdir()
+    work = ShardWork(FeaturesOfSamples(str(detectors["detr"]), n_regions=4), str(tmp_path / "out"))
+    assert work()(str(tmp_path / "x.tar")) == Counts(1, 1)
+    with tarfile.open(tmp_path / "out/x.tar") as archive:
+        archive.extract("a.npz", tmp_path, filter="data")
+    seen = DetectorRegions(detectors["detr"], 4).regions(PICTURE)
+    np.testing.assert_array_equal(load_regions(tmp_path / "a.npz", 12), seen.features)
+    good, bad = map(json.loads, (tmp_path / "out/x.jsonl").read_text().splitlines())
+    assert good == {"key": "a", "n_regions": 4, "labels": list(seen.labels[:3]), "file": "a.npz"}
+    assert bad["key"] == "b"
+    assert "not a picture" in bad["error"]
