@@ -54,6 +54,18 @@ def test_both_voices_or_one(trained: Path, precision: str, tmp_path: Path, monke
     assert waves["ann"].shape != waves["second"].shape or np.abs(waves["ann"] - waves["second"]).max() > 1e-3
 
 
+def test_a_voice_that_learned_from_letters_alone_refuses_phones(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """It has symbols for them, and would babble."""
+    monkeypatch.chdir(tmp_path)
+    assert run(["export", str(trained), "-o", "voice", "--precision", "fp32"]) == 0
+    capfd.readouterr()
+    assert run(["say", "--phonemes", "HH AH0 L OW1", "-m", "voice", "-o", "x.wav", "-q"]) == 2
+    assert "reads letters alone" in capfd.readouterr().err
+    assert not Path("x.wav").exists()
+
+
 def test_the_card_names_all_data(trained: Path, tmp_path: Path) -> None:
     assert run(["export", str(trained), "-o", str(tmp_path / "both"), "--precision", "fp32"]) == 0
     training = json.loads((tmp_path / "both/bundle.json").read_text())["configuration"]["training"]

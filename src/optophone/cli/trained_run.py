@@ -1,6 +1,6 @@
 """The folder of a finished training as something to export."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from optophone.core.bundle import Bundle, open_bundle
 from optophone.core.errors import ConfigurationError
 from optophone.core.picture import PictureSpec
 from optophone.core.regions import RegionSpec
-from optophone.core.text import clean_text, end_sentence
+from optophone.core.text import clean_text, end_sentence, has_phones
 from optophone.core.vocabulary import Vocabulary
 from optophone.data.manifest import Dataset, read_dataset
 from optophone.data.unit_symbols import UnitSymbols
@@ -127,15 +127,26 @@ def _export_acoustic(
     dataset, units = read_dataset(experiment.data.folder), read_speech_units(experiment.data)
     examples = [np.array(vocabulary.encode(text), np.int64) for text in _example_texts(dataset, units)]
     origin = units[0].origin if units else None
+    reads_phones = any(has_phones(text) for text in _learned_texts(experiment))
     if experiment.kind == "acoustic":
         model = Tacotron2(replace(sizes, n_mels=mel.n_mels))
         load_weights(model, run / WEIGHTS)
-        trained = TrainedAcoustic(model, vocabulary, mel, _facts(experiment, dataset), speakers, origin)
+        facts = _facts(experiment, dataset)
+        trained = TrainedAcoustic(model, vocabulary, mel, facts, speakers, origin, reads_phones)
         return export_acoustic(trained if speaker is None else trained.of_speaker(speaker), folder, precision, examples)
     parallel = ParallelAcoustic(sizes, mel)
     load_weights(parallel, run / WEIGHTS)
-    found = TrainedParallel(parallel, vocabulary, mel, _facts(experiment, dataset), speakers, origin)
+    facts = _facts(experiment, dataset)
+    found = TrainedParallel(parallel, vocabulary, mel, facts, speakers, origin, reads_phones)
     return export_parallel(found if speaker is None else found.of_speaker(speaker), folder, precision, examples)
+
+
+def _learned_texts(experiment: Any) -> Iterator[str]:
+    """The training texts of all its data sets; none over units."""
+    if experiment.data.symbols == "units":
+        return
+    for folder in experiment.data.folders:
+        yield from (row["text"] for row in read_dataset(folder).rows("train") if "text" in row)
 
 
 def _example_texts(dataset: Dataset, units: Sequence[UnitSymbols]) -> list[str]:

@@ -49,6 +49,7 @@ class TrainedAcoustic:
         facts: where it comes from.
         speakers: names of its voices by number; none where it does not tell voices apart.
         units: whose units it reads, or None.
+        reads_phones: whether its texts had phones in braces among the letters; its bundle refuses them otherwise.
     """
 
     model: Tacotron2
@@ -57,6 +58,7 @@ class TrainedAcoustic:
     facts: TrainingFacts | ImportFacts
     speakers: tuple[str, ...] = ()
     units: UnitOrigin | None = None
+    reads_phones: bool = True
 
     def __post_init__(self) -> None:
         """A name for every voice."""
@@ -201,6 +203,7 @@ def _writer(trained: TrainedAcoustic, folder: Path) -> BundleWriter:
             **runtime_configuration(trained.model.config),
             **({"speakers": list(trained.speakers)} if trained.speakers else {}),
             **({SECTION: to_mapping(trained.units)} if trained.units is not None else {}),
+            **({} if trained.reads_phones else {"reads_phones": False}),
             trained.facts.section: trained.facts.to_mapping(),
         },
         vocabulary=trained.vocabulary,

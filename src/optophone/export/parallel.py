@@ -46,6 +46,7 @@ class TrainedParallel:
         facts: where it comes from.
         speakers: names of its voices by number; none where it does not tell voices apart.
         units: whose units it reads, or None.
+        reads_phones: whether its texts had phones in braces among the letters; its bundle refuses them otherwise.
     """
 
     model: ParallelAcoustic
@@ -54,6 +55,7 @@ class TrainedParallel:
     facts: TrainingFacts
     speakers: tuple[str, ...] = ()
     units: UnitOrigin | None = None
+    reads_phones: bool = True
 
     def __post_init__(self) -> None:
         """A name for every voice."""
@@ -197,6 +199,7 @@ def _writer(trained: TrainedParallel, folder: Path) -> BundleWriter:
         configuration={
             **({"speakers": list(trained.speakers)} if trained.speakers else {}),
             **({SECTION: to_mapping(trained.units)} if trained.units is not None else {}),
+            **({} if trained.reads_phones else {"reads_phones": False}),
             "frame_context": trained.model.config.frame_context,
             trained.facts.section: trained.facts.to_mapping(),
         },

@@ -14,7 +14,7 @@ from optophone.runtime.photograph_detector import PHOTOGRAPH_FILE
 
 CARD = "CARD.md"
 # What may be added to a bundle after it was evaluated, because it changes neither its captions nor its voice.
-_ADDED = ("confidence", "hedge", "export")
+_ADDED = ("confidence", "hedge", "export", "reads_phones")
 # Which scores a bundle carries along, by kind of result; those of a control have a name of their own.
 _CARRIED: dict[str, tuple[str, ...] | None] = {
     "captions": ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "cider_d", "n_distinct_captions"),

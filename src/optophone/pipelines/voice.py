@@ -138,7 +138,8 @@ class Voice:
             return _given_symbols(vocabulary, text)
         if phonemes:
             text = spell_phonemes(text)
-        if has_phones(text) and "@AA" not in vocabulary.symbols:
+        knows_phones = "@AA" in vocabulary.symbols and getattr(self.acoustic, "reads_phones", True)
+        if has_phones(text) and not knows_phones:
             raise TextError(f"{text[:40]!r}: this voice reads letters alone, no phones; write the words in letters.")
         # Cut before cleaning, because capitals tell an initial from a sentence's end; cut again after it, because
         # numbers grow when they are spelled.

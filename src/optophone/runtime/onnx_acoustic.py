@@ -11,7 +11,7 @@ import numpy as np
 
 from optophone.core.alignment import AlignmentReport, examine_alignment
 from optophone.core.bundle import Bundle
-from optophone.core.configuration import from_mapping
+from optophone.core.configuration import check_ranges, from_mapping
 from optophone.core.errors import BundleError
 from optophone.core.protocols import SpokenMel
 from optophone.core.speakers import speaker_names, speaker_number
@@ -20,6 +20,21 @@ from optophone.runtime.refined_stream import ChunkConfig, refine_stream
 from optophone.runtime.session import Graph, SessionConfig, numbered, step_threads
 from optophone.runtime.symbol_graph import check_speakers, checked_symbols, read_symbols
 
+_RANGES: dict[str, tuple[float, float]] = {
+    "reduction_factor": (1, 1000),
+    "prenet_dim": (1, 65536),
+    "postnet_context": (0, 65536),
+    "stop_threshold": (1e-6, 1 - 1e-6),
+    "max_frames_per_symbol": (0, 100_000),
+    "min_max_frames": (1, 1_000_000),
+    "max_frames": (1, 1_000_000),
+    "max_tail_s": (0, 3600),
+    "tries": (1, 100),
+    "window": (0, 1_000_000),
+    "first_chunk_frames": (1, 1_000_000),
+    "chunk_frames": (1, 1_000_000),
+    "seed": (0, 2**63),
+}
 _CLOSED = np.float32(-1e4)  # added to an energy, makes its weight 0
 
 
@@ -69,6 +84,10 @@ class OnnxAcousticConfig:
     chunk_frames: int = 96
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse what no loop can do."""
+        check_ranges(self, _RANGES, "voice")
+
     def cap(self, n_symbols: int) -> int:
         """The most frames that an input of so many symbols may have."""
         if not self.max_frames_per_symbol:
@@ -95,6 +114,7 @@ class OnnxAcoustic:
         self.vocabulary = bundle.vocabulary()
         self.mel_spec = bundle.mel_spec()
         self.speakers = speaker_names(manifest.configuration, str(bundle.folder)) or (manifest.name,)
+        self.reads_phones = manifest.configuration.get("reads_phones") is not False
         self.speaker = 0
         known = {field.name for field in dataclasses.fields(OnnxAcousticConfig)}
         chosen = {key: value for key, value in manifest.configuration.items() if key in known}

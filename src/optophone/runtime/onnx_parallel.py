@@ -45,6 +45,7 @@ class OnnxParallel:
         self.vocabulary = bundle.vocabulary()
         self.mel_spec = bundle.mel_spec()
         self.speakers = speaker_names(manifest.configuration, str(bundle.folder)) or (manifest.name,)
+        self.reads_phones = manifest.configuration.get("reads_phones") is not False
         self.speaker = 0
         self.frame_context = _frame_context(bundle)
         config = SessionConfig(threads=threads)
