@@ -58,8 +58,8 @@ class MelDiscriminator(nn.Module):
 def _loud(layer: nn.Conv2d) -> nn.Conv2d:
     """Give out as much as comes in.
 
-    PyTorch's own beginning halves it in each layer; judges that heard next to nothing of a mel were still undecided after
-    700 steps.
+    PyTorch's own beginning halves it in each layer; judges that heard so little of a mel were undecided for hundreds of
+    steps.
     """
     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
     return layer
