@@ -7,9 +7,8 @@
 #   UNITS=k-means CAPTIONERS=show-attend-tell bash runs/textless.sh       one system
 #   UNITS=wavenet-vq STAGES="units voice" bash runs/textless.sh           some stages; two such runs take a core each
 #
-# Needs data/flickr8k, data/spoken-captions, data/ljspeech and work/captioner-transformer (the eyes), which
-# runs/default.sh and runs/speech.sh make; the recogniser of runs/recognizer.sh; and the extras train, voices and eval.
-# Everything below may be set from outside.
+# Needs data/flickr8k, data/spoken-captions, data/ljspeech and the runs of runs/default.sh (the eyes, and the cascade);
+# the recogniser of runs/recognizer.sh; and the extras train, voices and eval. Everything below may be set from outside.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv-dev/bin:$PATH"
@@ -24,13 +23,20 @@ RESULTS=${RESULTS:-docs/results/textless}
 CAPTIONER_STEPS=${CAPTIONER_STEPS:-800}
 VOICE_STEPS=${VOICE_STEPS:-1000}
 BEAM=${BEAM:-5}
-CASCADE=${CASCADE:-default}               # the system that writes words
+CASCADE=${CASCADE:-work/bundles/cascade-synthetic}   # the system that writes words, in a voice of the same kind
 RECOGNIZER=${RECOGNIZER:-work/ear}
 ORDER=${ORDER:-0}                         # words in a row that the recogniser knows of the train captions; 0: any words
 N_PICTURES=${N_PICTURES:-1000}            # that are heard
 JOBS=${JOBS:-2}
 
 wanted() { [[ " $STAGES " == *" $1 "* ]]; }
+
+# The eyes of the default with the voice of espeak-ng's captions, so that both ways speak alike to the recogniser.
+make_cascade() {
+    [ "$CASCADE" != work/bundles/cascade-synthetic ] || [ -e "$CASCADE" ] && return
+    optophone export work/acoustic-spoken-captions -o work/bundles/voice-synthetic
+    optophone export work/bundles/captioner work/bundles/voice-synthetic -o "$CASCADE"
+}
 
 learn_units() {
     local kind=$1 bundle=$WORK/$1/units
@@ -72,6 +78,7 @@ learn_captioner() {
 evaluate() {
     local here=$WORK/$1 captioner=$2 result=$RESULTS/$2-$1.json
     [ -e "$result" ] && return
+    make_cascade
     [ -e "$here/system-$captioner" ] || optophone export "$here/$captioner" "$here/voice" -o "$here/system-$captioner"
     optophone evaluate spoken-captions "$here/system-$captioner" "$PICTURES" --beam "$BEAM" --limit "$N_PICTURES" \
         --recognizer "$RECOGNIZER" --order "$ORDER" --control "speech=$SPEECH" --control "units=$here/column" \
