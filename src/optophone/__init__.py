@@ -7,6 +7,7 @@
 Importing this module is free: NumPy and ONNX Runtime are imported by `load`.
 """
 
+import os
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
+
+# As it is imported, ONNX Runtime gives the machine a number, keeps a data base of events in the user's cache, and may
+# send them to its makers, unless this is set. What is said here is offline.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def load(
