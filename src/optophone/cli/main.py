@@ -4,6 +4,7 @@ Status 0: all went well. 2: something the user can mend, said in one line. 130: 
 our output went away.
 """
 
+import errno
 import importlib
 import os
 import sys
@@ -37,6 +38,7 @@ COMMANDS = {
 }
 # The commands whose names Python keeps for itself: module and function.
 RENAMED = {"import": "import_checkpoint"}
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 EXTRAS = {
     "train": ("torch", "lightning", "tensorboard", "matplotlib", "onnx", "onnxscript", "yaml", "safetensors", "tqdm"),
     "voices": ("espeakng_loader",),
@@ -123,6 +125,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 2
     except ModuleNotFoundError as error:
         return _fail(_missing_extra(error))
+    except OSError as error:
+        return _fail(_unwritable(error))
     except (KeyboardInterrupt, click.Abort):
         return 130
 
@@ -131,6 +135,15 @@ def _fail(message: str) -> int:
     one_line = " ".join(message.encode("utf-8", "replace").decode("utf-8").split())
     click.echo(f"optophone: {one_line}", err=True)
     return 2
+
+
+def _unwritable(error: OSError) -> str:
+    """What to do about a disk that is full or may not be written to; other errors are faults of ours, raised again."""
+    if error.errno not in _DISK_ERRORS:
+        raise error
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    reason = (error.strerror or "cannot be written").lower()
+    return f"{place}{reason}; make room or choose another place, and run it again"
 
 
 def _missing_extra(error: ModuleNotFoundError) -> str:

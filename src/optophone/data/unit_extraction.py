@@ -162,8 +162,9 @@ class UnitExtraction:
                 self._compare(self._request())
             elif any(not name.startswith(".") for name in present):
                 raise DataError(f"{self.out}: not empty and no column of units; choose another folder.")
-            (self.out / PARTS_FOLDER).mkdir(exist_ok=True)
+            # The request first: a folder with anything else and without it is taken for a stranger's.
             _write_whole(self.out / REQUEST_FILE, json.dumps(self.options, indent=2) + "\n")
+            (self.out / PARTS_FOLDER).mkdir(exist_ok=True)
         except OSError as error:
             raise DataError(f"{self.out}: cannot be written ({error.strerror}).") from None
         return False
