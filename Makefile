@@ -14,7 +14,7 @@ RUNTIME := .venv
 DEV     := .venv-dev
 PIP     := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: speak test test-data check bench reference clean help
+.PHONY: speak test test-data check fuzz bench reference clean help
 
 speak: $(RUNTIME)/.ready
 	@$(RUNTIME)/bin/optophone speak "$(PHOTO)" $(ARGS)
@@ -29,6 +29,12 @@ check: $(DEV)/.ready
 	$(DEV)/bin/ruff check src tests benchmarks examples
 	$(DEV)/bin/ruff format --check src tests benchmarks examples
 	$(DEV)/bin/mypy
+
+fuzz: $(DEV)/.ready
+	PYTHONPATH=tests $(DEV)/bin/python -m robustness.fuzz pictures 20000
+	for kind in bundles datasets vocabularies regions sounds; do \
+	  PYTHONPATH=tests $(DEV)/bin/python -m robustness.fuzz $$kind 5000 || exit 1; \
+	done
 
 bench: $(DEV)/.ready
 	$(DEV)/bin/python benchmarks/main_job.py
@@ -47,6 +53,7 @@ help:
 	@echo "  make test-data   tests on the real data sets in SHARED (default ../shared)"
 	@echo "  make check       ruff and mypy"
 	@echo "  make reference   the Python API as pages, in build/reference"
+	@echo "  make fuzz        20,000 damaged pictures, 5,000 damaged bundles, manifests and sounds (half an hour)"
 	@echo "  make bench       time from photo to sound, beside eager PyTorch"
 
 # The stamp is written last, so an interrupted installation is made again.

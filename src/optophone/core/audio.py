@@ -91,9 +91,27 @@ def read_wave(
     return resample(wave, rate, sample_rate), sample_rate
 
 
+class _SoundBytes:
+    """Encoded sound as libsndfile reads it.
+
+    Damaged files have it seek to before the beginning; an exception would be printed with its traceback, as it is
+    raised inside a callback. It stays where it is instead, and libsndfile finds the file damaged.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+        self.read, self.readinto, self.tell = self._file.read, self._file.readinto, self._file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go somewhere, as far as there is such a place; returns where it is."""
+        with contextlib.suppress(ValueError, OverflowError):
+            self._file.seek(offset, whence)
+        return self._file.tell()
+
+
 def _open_source(
     source: str | os.PathLike[str] | bytes | BinaryIO, limits: AudioLimits
-) -> tuple[str, str | io.BytesIO]:
+) -> tuple[str, str | _SoundBytes]:
     """Name for messages, and what soundfile opens; the size is checked."""
     if isinstance(source, str | os.PathLike):
         path = Path(source)
@@ -109,7 +127,7 @@ def _open_source(
         return str(path), str(path)
     data = bytes(source) if isinstance(source, bytes | bytearray | memoryview) else source.read(limits.max_bytes + 1)
     _check_size("the sound", len(data), limits)
-    return "the sound", io.BytesIO(data)
+    return "the sound", _SoundBytes(data)
 
 
 def _check_size(name: str, size: int, limits: AudioLimits) -> None:

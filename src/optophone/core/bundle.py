@@ -107,6 +107,7 @@ class BundleManifest:
         """
         try:
             mapping = json.loads(text)
+            json.dumps(mapping, ensure_ascii=False, allow_nan=False).encode("utf-8")  # no NaN, no half characters
         except (ValueError, RecursionError):
             raise BundleError(f"{where}: not a bundle's manifest (no valid JSON); {_MEND}.") from None
         if not isinstance(mapping, dict) or "class" not in mapping or "format" not in mapping:

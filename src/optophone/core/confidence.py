@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from optophone.core.configuration import check_ranges
+
 FEATURES = ("mean", "lowest", "length")
 
 
@@ -22,6 +24,10 @@ class ConfidenceConfig:
     intercept: float
     lowest: float = 0.0
     length: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no curve."""
+        check_ranges(self, dict.fromkeys(("slope", "intercept", "lowest", "length"), (-1e6, 1e6)), "confidence")
 
 
 def score_features(token_log_probs: Sequence[float]) -> tuple[float, float, float]:

@@ -31,7 +31,7 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str = "configu
     assert dataclasses.is_dataclass(cls)
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    unknown = sorted(set(mapping) - set(fields))
+    unknown = sorted(set(mapping) - set(fields), key=str)
     if unknown:
         known = ", ".join(fields)
         raise ConfigurationError(f"{where}: unknown option {unknown[0]!r}; {cls.__name__} knows: {known}.")
@@ -41,6 +41,24 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str = "configu
         if name not in values and not has_default:
             raise ConfigurationError(f"{where}: option {name!r} of {cls.__name__} is missing.")
     return cls(**values)
+
+
+def check_ranges(options: Any, ranges: Mapping[str, tuple[float, float]], what: str) -> None:
+    """Refuse numbers with which a stranger's file would run for ever, fill the memory, or mean nothing.
+
+    Args:
+        options: what holds the numbers, by name.
+        ranges: name to the least and the most that it, or every item of a tuple, may be.
+        what: begins the message, for instance "search".
+
+    Raises:
+        ConfigurationError: one is out of its range, or is no number (NaN).
+    """
+    for name, (least, most) in ranges.items():
+        value = getattr(options, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if not least <= number <= most:
+                raise ConfigurationError(f"{what}: {name} is {number}; give {least:g} to {most:g}.")
 
 
 def to_mapping(value: Any) -> Any:
@@ -116,7 +134,10 @@ def _convert_plain(hint: type, value: Any, where: str) -> Any:
         except ValueError:
             raise ConfigurationError(f"{where}: {value!r} is not a number.") from None
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigurationError(f"{where}: a number of {len(str(value))} digits is too large.") from None
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise ConfigurationError(f"{where}: expected {hint.__name__}, found {value!r}.")
     return value

@@ -12,11 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from optophone.core.configuration import check_ranges
 from optophone.core.errors import ConfigurationError
 from optophone.core.vocabulary import Vocabulary
 from optophone.core.word_ngrams import BEGIN, END, WordNgrams
 
 _NEVER = -math.inf
+_RANGES: dict[str, tuple[float, float]] = {
+    "beam_size": (1, 10_000),
+    "words_weight": (0, 1e6),
+    "word_bonus": (-1e6, 1e6),
+}
 SPACE = " "
 
 
@@ -40,6 +46,7 @@ class CtcSearchConfig:
         """Refuse a search of nothing."""
         if self.beam_size < 1 or not 0 <= self.least_prob < 1 or self.words_weight < 0:
             raise ConfigurationError("recogniser's search: beam_size is at least 1, least_prob 0..1, words_weight ≥ 0.")
+        check_ranges(self, _RANGES, "recogniser's search")
 
 
 class Spelling(NamedTuple):

@@ -5,9 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optophone.core.errors import AudioError, ConfigurationError
+from optophone.core.configuration import check_ranges
+from optophone.core.errors import AudioError
 from optophone.core.mel import MelSpec, analysis_window, mel_filter_bank, overlap_add, spectra_of_frames
 
+_RANGES: dict[str, tuple[float, float]] = {
+    "n_iterations": (1, 10_000),
+    "momentum": (0, 100),
+    "n_mel_updates": (0, 10_000),
+    "first_frames": (1, 1_000_000),
+    "chunk_frames": (1, 1_000_000),
+    "look_ahead_frames": (0, 1_000_000),
+    "seed": (0, 2**63),
+}
 _KNEE = 0.9  # up to here the limiter leaves samples as they are
 
 
@@ -34,12 +44,7 @@ class GriffinLimConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("n_iterations", "first_frames", "chunk_frames"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"griffin-lim: {name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("momentum", "n_mel_updates", "look_ahead_frames"):
-            if getattr(self, name) < 0:
-                raise ConfigurationError(f"griffin-lim: {name} is {getattr(self, name)}; it must not be negative")
+        check_ranges(self, _RANGES, "griffin-lim")
 
 
 class GriffinLim:

@@ -2,15 +2,14 @@
 
 import json
 import os
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from optophone.core.configuration import from_mapping, to_mapping
-from optophone.core.errors import BundleError, ConfigurationError, DataError
+from optophone.core.configuration import check_ranges, from_mapping, to_mapping
+from optophone.core.errors import BundleError, DataError
 from optophone.core.k_means import KMeansConfig, fit_k_means, nearest
 from optophone.core.unit_filter_bank import UnitFilterBank, UnitFilterBankConfig
 from optophone.core.vocabulary import build_units
@@ -35,8 +34,7 @@ class KMeansUnitsConfig:
 
     def __post_init__(self) -> None:
         """Refuse units of no length."""
-        if self.frames_per_unit < 1:
-            raise ConfigurationError(f"k-means units: frames_per_unit is {self.frames_per_unit}; give at least 1.")
+        check_ranges(self, {"frames_per_unit": (1, 10_000)}, "k-means units")
 
 
 def unit_features(wave: np.ndarray, config: KMeansUnitsConfig) -> np.ndarray:
@@ -105,10 +103,11 @@ class KMeansUnits:
             config = from_mapping(KMeansUnitsConfig, json.loads(text), str(path))
         except FileNotFoundError:
             raise BundleError(f"{path}: no such units; make them with fit_k_means_units first.") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, ConfigurationError):
+        except Exception:  # zipfile, zlib, NumPy and Python's tokenizer each raise their own on a stranger's bytes
             raise BundleError(f"{path}: holds no k-means units, or is damaged; make them again.") from None
         width = config.bank.n_mels * config.frames_per_unit
-        if centres.dtype.kind != "f" or centres.ndim != 2 or len(centres) == 0 or centres.shape[1] != width:
+        fits = centres.dtype.kind == "f" and centres.ndim == 2 and len(centres) and centres.shape[1] == width
+        if not fits or not np.isfinite(centres).all():
             raise BundleError(f"{path}: its centres do not fit its configuration; make them again.")
         return cls(centres, config)
 

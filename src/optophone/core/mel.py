@@ -9,8 +9,16 @@ from functools import lru_cache
 
 import numpy as np
 
+from optophone.core.configuration import check_ranges
 from optophone.core.errors import AudioError, ConfigurationError
 
+_RANGES: dict[str, tuple[float, float]] = {
+    "sample_rate": (1, 768_000),
+    "n_fft": (1, 65536),
+    "hop_length": (1, 65536),
+    "n_mels": (1, 4096),
+    "floor": (1e-30, 1.0),
+}
 _BLOCK_FRAMES = 256  # so many frames fit the processor's cache together with their spectra
 
 
@@ -42,6 +50,7 @@ class MelSpec:
         for name in ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels", "floor"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"mel: {name} is {getattr(self, name)}; it must be positive")
+        check_ranges(self, _RANGES, "mel")
         if self.win_length > self.n_fft:
             raise ConfigurationError(f"mel: win_length {self.win_length} must not exceed n_fft {self.n_fft}")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:

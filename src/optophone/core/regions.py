@@ -151,7 +151,7 @@ def _array(content: bytes, name: str, limits: RegionLimits) -> np.ndarray:
         version = np.lib.format.read_magic(stream)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, in_columns, dtype = read_header[version](stream)
-    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, MemoryError, RecursionError):
+    except Exception:  # NumPy hands the header to Python's tokenizer and parser, each with errors of its own
         raise DataError(f"{name}: not a NumPy array (.npy) of features.") from None
     if dtype.kind not in "fiu":
         raise DataError(f"{name}: an array of {dtype}, not of numbers.")

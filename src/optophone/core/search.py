@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from optophone.core.configuration import check_ranges
 from optophone.core.errors import ConfigurationError
 
 State = tuple[Any, ...]
@@ -81,9 +82,7 @@ class SearchConfig:
         Raises:
             ConfigurationError: names the option and the values it takes.
         """
-        for name, lowest in _LOWEST.items():
-            if getattr(self, name) < lowest:
-                raise ConfigurationError(f"search: {name} must be at least {lowest}, not {getattr(self, name)}.")
+        check_ranges(self, _RANGES, "search")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigurationError(f"search: {name} must be one of {', '.join(choices)}.")
@@ -109,17 +108,18 @@ class SearchConfig:
             )
 
 
-_LOWEST = {
-    "beam_size": 1,
-    "max_length": 1,
-    "length_penalty": 0,
-    "block_ngram": 0,
-    "top_k": 0,
-    "n_results": 1,
-    "seed": 0,
-    "min_length": 0,
-    "groups": 1,
-    "diversity": 0,
+_RANGES: dict[str, tuple[float, float]] = {
+    "beam_size": (1, 100_000),
+    "max_length": (1, 10_000),
+    "length_penalty": (0, 100),
+    "block_ngram": (0, 10_000),
+    "temperature": (0, 1e6),
+    "top_k": (0, 2**31),
+    "n_results": (1, 100_000),
+    "seed": (0, 2**63),
+    "min_length": (0, 10_000),
+    "groups": (1, 100_000),
+    "diversity": (0, 1e6),
 }
 _CHOICES = {"length_norm": ("gnmt", "power"), "method": ("beam", "greedy", "sample"), "finished": ("aside", "in_beam")}
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optophone.core.configuration import check_ranges
 from optophone.core.errors import AudioError, ConfigurationError
 from optophone.core.mel import MelSpec, mel_filter_bank, spectra_of_frames
 
@@ -50,6 +51,7 @@ class UnitFilterBankConfig:
             )
         if self.range_db <= 0 or not 0 <= self.pre_emphasis < 1:
             raise ConfigurationError("unit filter bank: range_db must be positive and pre_emphasis in 0..1.")
+        check_ranges(self, {"range_db": (0, 10_000)}, "unit filter bank")
         _ = self.mel_spec
 
     @property

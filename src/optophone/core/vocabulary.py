@@ -63,6 +63,8 @@ class Vocabulary:
         for symbol, count in Counter(self.symbols).items():
             if not symbol or len(symbol) > _MAX_SYMBOL_LENGTH:
                 raise VocabularyError(f"The symbol {symbol[:40]!r} of a vocabulary is empty or too long.")
+            if any("\ud800" <= letter <= "\udfff" for letter in symbol):
+                raise VocabularyError(f"The symbol {symbol!r} is half a character, which no file can hold.")
             if self.kind != "characters" and symbol.split() != [symbol]:
                 raise VocabularyError(f"The symbol {symbol!r} has white space, which {self.kind} cannot have.")
             if count > 1:

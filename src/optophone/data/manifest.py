@@ -8,6 +8,7 @@ A prepared folder holds
   without it is unfinished.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -25,6 +26,7 @@ from optophone.core.errors import DataError
 FORMAT = 1
 DATASET_FILE = "dataset.json"
 PATH_FIELDS = ("picture", "audio")
+_TEXTS = ("name", "source", "layout", "licence")
 # What the known fields of a row must hold; a row may carry further fields.
 FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
     "id": str,
@@ -99,9 +101,11 @@ class Dataset:
         path = self.path("audio", row)
         if "offset" not in row:
             return read_wave(path)
+        if not ("n_samples" in row and row["offset"] >= 0 and row.get("sample_rate", 0) > 0):
+            raise DataError(f"{path}: {row['id']} lacks its place in the packed audio; prepare the data set again.")
         try:
             samples = _open_array(str(path))[row["offset"] : row["offset"] + row["n_samples"]]
-        except (OSError, ValueError) as error:
+        except Exception as error:  # NumPy hands the header to Python's tokenizer, and indices may be far too large
             raise DataError(f"{path}: cannot read the packed audio ({error}); prepare the data set again.") from None
         if len(samples) != row["n_samples"] or samples.dtype != np.int16:
             raise DataError(f"{path}: does not hold {row['id']}; prepare the data set again.")
@@ -225,7 +229,9 @@ def read_dataset(folder: str | Path) -> Dataset:
             licence=content["licence"],
             roots={kind: folder / root for kind, root in content["roots"].items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if not all(isinstance(content[key], str) for key in _TEXTS) or not isinstance(dataset.options, dict):
+            raise TypeError(f"{', '.join(_TEXTS)} are texts, options are an object")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{path}: damaged ({type(error).__name__}: {error}); prepare it again.") from None
     for name, split in splits.items():
         _check_manifest(folder, name, split)
@@ -235,11 +241,16 @@ def read_dataset(folder: str | Path) -> Dataset:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part."""
     temporary = path.with_name(path.name + ".partial")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:  # a full disk gets back what was written
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 @functools.lru_cache(maxsize=256)

@@ -27,6 +27,7 @@ from optophone.data.manifest import Dataset, Row, read_dataset
 RunLength = Literal["collapsed", "lossless", "off"]
 NAME = "units"
 VOCABULARY = "vocabulary.json"
+_LONGEST_RUN = 1_000_000  # frames; an hour has a fifth of them
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,11 @@ class UnitColumn:
         if self.run_length == "off":
             return ids
         lengths: Any = row.get("lengths")
-        fits = isinstance(lengths, list) and len(lengths) == len(ids) and all(type(n) is int and n > 0 for n in lengths)
+        fits = (
+            isinstance(lengths, list)
+            and len(lengths) == len(ids)
+            and all(type(n) is int and 0 < n <= _LONGEST_RUN for n in lengths)
+        )
         if not fits:
             raise DataError(f"{self.dataset.folder}: {row['id']} has lengths that do not fit its units.")
         return expand(ids, lengths)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from optophone.core.bundle import Bundle, check_composition, open_bundle
-from optophone.core.configuration import from_mapping
+from optophone.core.configuration import check_ranges, from_mapping
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
 from optophone.core.k_means_units import KMeansUnits
@@ -27,6 +27,12 @@ EMBEDDED = Path(__file__).resolve().parents[1] / "bundles"
 DEFAULT = "default"
 K_MEANS = "k-means"  # class of unit bundles that have centres in place of a graph
 K_MEANS_FILE = "k-means.npz"
+_VOICE_RANGES: dict[str, tuple[float, float]] = {
+    "max_characters": (1, 100_000),
+    "sentence_silence_s": (0, 60),
+    "variant_silence_s": (0, 60),
+    "volume": (0, 100),
+}
 
 
 def load(bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Pipeline:
@@ -162,6 +168,8 @@ def describer_of(system: Bundle, part: Bundle, threads: int | None = None) -> De
     """A captioner with its search and words of doubt; the system's own words of doubt come before the part's."""
     captioner = OnnxCaptioner(part, resolve_threads(threads))
     rows = system.manifest.configuration.get("hedge", part.manifest.configuration.get("hedge", ()))
+    if not isinstance(rows, Sequence) or isinstance(rows, str):
+        raise BundleError(f"{part.folder}: configuration.hedge is no list of words of doubt; export the bundle again.")
     hedges = [from_mapping(Hedge, row, f"{part.folder}: configuration.hedge") for row in rows]
     if isinstance(captioner.takes, RegionSpec):
         return Describer(captioner, captioner.search, hedges, regions=captioner.takes)
@@ -311,8 +319,10 @@ def _as_system(opened: Bundle) -> Bundle:
 
 
 def _voice_config(bundle: Bundle) -> VoiceConfig:
-    options = bundle.manifest.configuration.get("voice", {})
-    return from_mapping(VoiceConfig, options, f"{bundle.folder}: configuration.voice")
+    where = f"{bundle.folder}: configuration.voice"
+    config = from_mapping(VoiceConfig, bundle.manifest.configuration.get("voice", {}), where)
+    check_ranges(config, _VOICE_RANGES, where)
+    return config
 
 
 def _build_griffin_lim(bundle: Bundle) -> GriffinLim:

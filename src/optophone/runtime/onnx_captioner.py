@@ -124,6 +124,8 @@ class OnnxCaptioner:
         """One symbol further; `state` is the memory, which stays, and the decoder's state after it."""
         feeds = {"ids": ids, **dict(zip(self.memory_names + self.state_names, state, strict=True))}
         values = self.step_graph.run(feeds)
+        if np.isnan(values[self.log_probs_index]).any():
+            raise BundleError(f"{self.step_graph.path}: gives values that are no numbers; export the bundle again.")
         attention = None if self.attention_index is None else values[self.attention_index]
         memory = state[: len(self.memory_names)]
         return values[self.log_probs_index], attention, memory + tuple(values[i] for i in self.next_state_index)

@@ -225,7 +225,7 @@ class OnnxUnitEncoder:
         missing = max(0, self.layout.fewest_frames - levels.shape[1])
         if missing:
             levels = np.pad(levels, ((0, 0), (0, missing)), constant_values=-self.config.bank.range_db)
-        codes = self.graph.session.run([self.layout.output], {LEVELS: np.ascontiguousarray(levels[None])})[0][0]
+        codes = self.graph.run({LEVELS: np.ascontiguousarray(levels[None])}, [self.layout.output])[0][0]
         stride = self.layout.timing.stride
         if not levels.shape[1] // stride <= len(codes) <= -(-levels.shape[1] // stride):
             raise BundleError(f"{self.graph.path}: its units do not last {stride} frames; export the bundle again.")

@@ -10,14 +10,24 @@ from typing import Protocol
 import numpy as np
 
 from optophone.core.bundle import Bundle
-from optophone.core.configuration import from_mapping
+from optophone.core.configuration import check_ranges, from_mapping
 from optophone.core.denoiser import Denoiser
-from optophone.core.errors import AudioError, BundleError, ConfigurationError
+from optophone.core.errors import AudioError, BundleError
 from optophone.core.noise import GivenNoise, Noise, SeededNoise
 from optophone.runtime.session import Graph, SessionConfig, numbered
 
 VOCODER_GRAPH = "vocoder.onnx"
 DENOISER_FILE = "denoiser.npz"
+_RANGES: dict[str, tuple[float, float]] = {
+    "sigma": (0, 100),
+    "seed": (0, 2**63),
+    "denoise": (0, 1000),
+    "step_samples": (1, 1_000_000),
+    "delay_frames": (0, 1_000_000),
+    "state_rows": (0, 1_000_000),
+    "stream_frames": (1, 1_000_000),
+    "block_frames": (1, 1_000_000),
+}
 
 
 @dataclass(frozen=True)
@@ -45,12 +55,7 @@ class OnnxVocoderConfig:
     block_frames: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("step_samples", "stream_frames", "block_frames"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"vocoder: {name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("sigma", "denoise", "delay_frames"):
-            if not getattr(self, name) >= 0:
-                raise ConfigurationError(f"vocoder: {name} is {getattr(self, name)}; it must not be negative")
+        check_ranges(self, _RANGES, "vocoder")
 
 
 class OnnxVocoder:

@@ -98,9 +98,17 @@ class Graph:
         self.inputs = {value.name: value for value in self.session.get_inputs()}
         self.outputs = [value.name for value in self.session.get_outputs()]
 
-    def run(self, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """All outputs, in the order of `outputs`."""
-        return self.session.run(None, feeds)
+    def run(self, feeds: dict[str, np.ndarray], outputs: Sequence[str] | None = None) -> list[np.ndarray]:
+        """The values of `outputs`; of all that there are, in their order, for None.
+
+        Raises:
+            BundleError: the graph does not compute what it declares.
+        """
+        try:
+            return self.session.run(outputs, feeds)
+        except Exception as error:  # private types of the library, all about the graph and what it is fed
+            reason = " ".join(str(error).split())[:200]
+            raise BundleError(f"{self.path}: the graph cannot be run ({reason}); export it again.") from error
 
     def require(self, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> None:
         """Check that the graph has these inputs and outputs.

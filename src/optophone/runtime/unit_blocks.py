@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optophone.core.errors import ConfigurationError
+from optophone.core.configuration import check_ranges
 from optophone.core.unit_filter_bank import UnitFilterBankConfig
 
 LONGEST_CONTEXT = 2**16  # frames; no network looks so far
@@ -50,8 +50,7 @@ class UnitBlocksConfig:
 
     def __post_init__(self) -> None:
         """Refuse blocks of nothing."""
-        if min(self.block_frames, self.stream_frames) < 1:
-            raise ConfigurationError("units: block_frames and stream_frames are at least 1.")
+        check_ranges(self, {"block_frames": (1, 1_000_000), "stream_frames": (1, 1_000_000)}, "units")
 
 
 class UnitBlocks:

@@ -1,0 +1,137 @@
+"""A command that is killed, or finds the disk full, at each of its steps on the disk.
+
+    python -m robustness.stumble FOLDER MODULE,... FAULT STEPS COMMAND...
+
+runs `optophone COMMAND` in fresh copies of FOLDER: once as it is, then once for each of some steps with a fault at it
+("kill": SIGKILL before the step; "full": from it on nothing more can be written), each followed by the same command
+without a fault. A step is a file that is opened for writing, a folder that is made, or a name that is changed, inside
+the copy. It prints a JSON object for each run. The modules are imported beforehand, since each run is a fork.
+"""
+
+import errno
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_LIMIT_S = 60
+Step = Callable[[str], None]
+
+
+def watch_disk(place: Path, on_step: Step) -> None:
+    """Call `on_step` with the name of the event before each step of this process that changes `place`."""
+    inside = os.fspath(place)
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            if isinstance(arguments[0], str | bytes | os.PathLike) and arguments[2] & _WRITES:
+                report(event, arguments[0])
+        elif event in ("os.rename", "os.mkdir"):
+            report(event, arguments[0])
+
+    def report(event: str, path: Any) -> None:
+        name = os.path.abspath(os.fsdecode(path))
+        if name.startswith(inside):
+            on_step(event)
+
+    sys.addaudithook(hook)
+
+
+def fault_at(fault: str, number: int) -> Step:
+    """What happens at a step: nothing before step `number`, from 0; a fault from then on."""
+    count = 0
+
+    def step(event: str) -> None:
+        nonlocal count
+        count, now = count + 1, count
+        if fault == "kill" and now == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault == "full" and now >= number and event != "os.rename":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return step
+
+
+def run_forked(place: Path, command: list[str], on_step: Step) -> tuple[int, str]:
+    """Exit status, negative for a signal, and stderr of a command that is run in `place` by a process of its own."""
+    with tempfile.TemporaryFile() as noise:
+        child = os.fork()
+        if child == 0:
+            _run_here(place, command, on_step, noise.fileno())
+        timer = threading.Timer(_LIMIT_S, os.kill, (child, signal.SIGABRT))
+        timer.start()
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        timer.cancel()
+        noise.seek(0)
+        return status, noise.read().decode("utf-8", "replace")
+
+
+def _run_here(place: Path, command: list[str], on_step: Step, noise: int) -> None:
+    status = 70
+    try:
+        os.dup2(noise, 1)
+        os.dup2(noise, 2)
+        os.chdir(place)
+        from optophone.cli.main import run
+
+        watch_disk(place, on_step)
+        status = run(command)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def files_below(place: Path) -> dict[str, str]:
+    """Name → hash of every file; hidden ones have names with a dot in front."""
+    return {
+        path.relative_to(place).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(place.rglob("*"))
+        if path.is_file()
+    }
+
+
+def main(folder: str, modules: str, fault: str, n_steps: str, *command: str) -> None:
+    """See the head of this file."""
+    for module in filter(None, modules.split(",")):
+        importlib.import_module(module)
+    with tempfile.TemporaryDirectory(prefix="stumble-") as name:
+        # The same name for every run, since some files hold it.
+        place = Path(name).resolve() / "here"
+        counts = place.with_name("steps")
+        shutil.copytree(folder, place)
+
+        def count(event: str) -> None:
+            descriptor = os.open(counts, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            os.write(descriptor, b"x")
+            os.close(descriptor)
+
+        status, noise = run_forked(place, list(command), count)
+        total = counts.stat().st_size if counts.exists() else 0
+        print(json.dumps({"status": status, "stderr": noise, "steps": total, "files": files_below(place)}), flush=True)
+        wanted = min(total, int(n_steps))
+        for number in sorted({round(i * (total - 1) / max(1, wanted - 1)) for i in range(wanted)}):
+            shutil.rmtree(place)
+            shutil.copytree(folder, place)
+            status, noise = run_forked(place, list(command), fault_at(fault, number))
+            report: dict[str, Any] = {"step": number, "status": status, "stderr": noise, "files": files_below(place)}
+            again, second = run_forked(place, list(command), lambda event: None)
+            report |= {"again": again, "second": second, "afterwards": files_below(place)}
+            print(json.dumps(report), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
