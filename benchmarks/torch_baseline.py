@@ -16,12 +16,14 @@ from optophone.core.bundle import Bundle
 from optophone.core.configuration import from_mapping
 from optophone.core.picture import load_picture, prepare_picture
 from optophone.core.search import SearchConfig, search
+from optophone.models.acoustic.parallel import ParallelAcoustic, ParallelConfig, frames_of
 from optophone.models.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from optophone.models.captioners.build import DecoderConfig, build_captioner
 from optophone.models.captioners.captioner import Captioner
 from optophone.models.encoders.residual_grid import ResidualGridConfig
 from optophone.pipelines import TokenPipeline
 from optophone.runtime.load import open_part, open_system
+from optophone.runtime.onnx_parallel import OnnxParallel
 
 WEIGHTS = "model.safetensors"
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -54,25 +56,30 @@ class TorchBaseline:
         """What the runtime does for `photo`, to be done again."""
         description = describe.caption(photo)[0]
         utterances = describe.utterances(description)
-        n_frames = [describe.voice.acoustic.mel(ids).mel.shape[1] for ids in utterances]
+        lasting = [frames_per_symbol(describe.voice.acoustic, ids) for ids in utterances]
         n_symbols = len(description.ids)
         config = dataclasses.replace(describe.search, n_results=1)
         if not self.has_weights:  # random networks find no end by themselves
             config = dataclasses.replace(config, min_length=n_symbols, max_length=n_symbols + 1)
-        spoken = sum(n_frames) * describe.voice.acoustic.mel_spec.hop_length / describe.sample_rate
-        return Work(self, describe, photo, config, utterances, n_frames, round(spoken, 3))
+        spoken = (
+            sum(int(one.sum()) for one in lasting) * describe.voice.acoustic.mel_spec.hop_length / describe.sample_rate
+        )
+        return Work(self, describe, photo, config, utterances, lasting, round(spoken, 3))
 
 
 @dataclass
 class Work:
-    """One photo: the search over the captioner, then so many frames of the voice, then the same vocoder."""
+    """One photo: the search over the captioner, then as many frames of the voice, then the same vocoder.
+
+    `lasting` are the frames of each symbol of an utterance where the voice says them at once; else of the whole.
+    """
 
     baseline: TorchBaseline
     pipeline: TokenPipeline
     photo: Path
     search: SearchConfig
     utterances: list[np.ndarray]
-    n_frames: list[int]
+    lasting: list[np.ndarray]
     duration_s: float
 
     @torch.inference_mode()
@@ -94,9 +101,23 @@ class Work:
     def speak(self) -> None:
         """Photo to the whole wave."""
         self.describe()
-        for ids, n_frames in zip(self.utterances, self.n_frames, strict=True):
-            spoken = self.baseline.acoustic.infer(torch.from_numpy(ids)[None], max_frames=n_frames, stop_threshold=1.0)
-            self.pipeline.voice.vocoder.wave(spoken.mel_after[0].numpy())
+        for ids, lasting in zip(self.utterances, self.lasting, strict=True):
+            self.pipeline.voice.vocoder.wave(self.mel(torch.from_numpy(ids), lasting).numpy())
+
+    def mel(self, ids: Tensor, lasting: np.ndarray) -> Tensor:
+        """The mel (M, T) of `ids` (S,)."""
+        model = self.baseline.acoustic
+        if isinstance(model, ParallelAcoustic):
+            encoded, _ = model.encode(ids[None], None)
+            return model.speak(model.lay_out(encoded, frames_of([lasting])))[0]
+        return model.infer(ids[None], max_frames=int(lasting.sum()), stop_threshold=1.0).mel_after[0]
+
+
+def frames_per_symbol(acoustic: Any, ids: np.ndarray) -> np.ndarray:
+    """Frames of each of `ids` (S,) in the runtime's voice; of all together (1,) in one with attention."""
+    if isinstance(acoustic, OnnxParallel):
+        return acoustic.lay_out(ids)[1]
+    return np.array([acoustic.mel(ids).mel.shape[1]])
 
 
 def network_options(bundle: Bundle) -> Mapping[str, Any]:
@@ -124,9 +145,11 @@ def build_torch_captioner(bundle: Bundle) -> Captioner:
     return build_captioner(encoder, decoder, len(bundle.vocabulary()), bundle.manifest.picture.height)
 
 
-def build_torch_acoustic(bundle: Bundle) -> Tacotron2:
+def build_torch_acoustic(bundle: Bundle) -> Tacotron2 | ParallelAcoustic:
     """The acoustic model of a bundle with random weights."""
     options = {**network_options(bundle)["model"], "n_symbols": len(bundle.vocabulary())}
+    if bundle.manifest.cls == "parallel":
+        return ParallelAcoustic(from_mapping(ParallelConfig, options, "model"), bundle.mel_spec())
     return Tacotron2(from_mapping(Tacotron2Config, options, "model"))
 
 

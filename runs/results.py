@@ -17,6 +17,7 @@ Written by `python runs/results.py` from the `default-*.json` files beside this 
 
 {commands}
     python benchmarks/main_job.py -o docs/results/default-speed.json
+    python benchmarks/server.py --seconds 60 -o docs/results/server.json
 
 {tables}
 
@@ -130,6 +131,27 @@ def speed_rows(speed: dict[str, Any]) -> list[Row]:
     ]
 
 
+def server_rows(server: dict[str, Any]) -> list[Row]:
+    """What clients of the server saw."""
+    several, single = server["several"], server["one_at_a_time"]
+    load = several["load"]
+    refused = sum(count for status, count in load["statuses"].items() if status != "200")
+    return [
+        (
+            "first byte of the sound, one client",
+            f"{several['one_client']['first_byte']['p50_s']:.2f} s",
+            "warm; limit: .3 s",
+        ),
+        (
+            f"answers a second, {server['clients']} clients at once for {load['seconds']:.0f} s",
+            f"{load['answered_per_s']:.1f}",
+            f"one request at a time: {single['load']['answered_per_s']:.1f}; not answered: {refused}",
+        ),
+        ("whole sound, p95", f"{load['whole']['p95_s']:.2f} s", f"median {load['whole']['p50_s']:.2f} s"),
+        ("peak memory", f"{several['memory']['peak_mb']:.0f} MB", "limit: 400 MB"),
+    ]
+
+
 def table(heading: str, rows: list[Row]) -> str:
     """A Markdown table."""
     lines = [f"| {heading} | | |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]
@@ -145,6 +167,7 @@ def main() -> None:
     """Write both files."""
     own, shuffled, doubt = (load(name) for name in ("captions", "captions-shuffled", "doubt"))
     voice, beside_people, speed = load("voice"), load("voice-recordings"), load("speed")
+    server = json.loads((RESULTS / "server.json").read_text(encoding="utf-8"))
     tables = "\n\n".join(
         (
             table(
@@ -154,6 +177,7 @@ def main() -> None:
             table("Doubt: the same photographs, and pictures drawn by a program", doubt_rows(doubt)),
             table(f"Voice: {voice['data']['rows']} captions of Flickr8k dev", voice_rows(voice, beside_people)),
             table(f"Speed: {machine_line(speed['machine'])}", speed_rows(speed)),
+            table(f"`optophone serve`: {machine_line(server['machine'])}", server_rows(server)),
         )
     )
     commands = "\n".join(f"    {result['command']}" for result in (own, shuffled, doubt, voice, beside_people))
