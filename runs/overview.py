@@ -179,17 +179,20 @@ def way_cells(way: Row, result: Result | None, source: str | None, results: Path
     row = "cascade" if way.name == CASCADE else "system"
     shuffled = None if way.name == CASCADE else result["rows"].get("shuffled")
     other = "–" if shuffled is None else number(shuffled["scores"].get("cider_d"))
-    parts = result["cascade" if way.name == CASCADE else "bundle"].get("parts")
-    cells = [f"[{way.label}]({source}.json)", *score_cells(result["rows"][row], HEARD), other]
+    bundle = result["cascade" if way.name == CASCADE else "bundle"]
+    parts = bundle.get("parts")
+    which = f" (`{bundle['name']}`)" if way.name == CASCADE and "name" in bundle else ""
+    cells = [f"[{way.label}]({source}.json){which}", *score_cells(result["rows"][row], HEARD), other]
     return [*cells, error_cell(result["rows"][row]), *cost_cells(way, parts, results), made]
 
 
-def cost_cells(way: Row, parts: Mapping[str, str] | None, results: Path) -> list[str]:
+def cost_cells(way: Row, parts: Mapping[str, Any] | None, results: Path) -> list[str]:
     """Weights, hours, real-time factor; dashes where they were taken of another bundle than the scores in `parts`."""
     stem = Way(way.name, "").stem
     record, speed = read(results / f"ways/{stem}.json"), read(speed_path(way, results))
     weights = hours = factor = "–"
-    if record is not None and parts in (None, record["bundle"]["parts"]):
+    heard = parts and {kind: content for kind, content in parts.items() if isinstance(content, str)}
+    if record is not None and heard in (None, record["bundle"]["parts"]):
         total = sum(record["parameters"].values())
         weights = f"[{total / 1e6:.1f} M](ways/{stem}.json)"
         if record["training"]:
@@ -236,7 +239,8 @@ def ways_section(results: Path) -> str:
         "*Weights*: numbers in the graphs of its parts. *Training*: hours on CPU cores that were shared, of the whole",
         "trainings that are named in the file behind the weights, with those of its eyes and of what it started from.",
         "*Real-time factor*: seconds of work for a second of speech. A name links to its result file, which holds the",
-        "exact command.",
+        "exact command. The cascade is heard in a synthetic voice, as the others have, because the recogniser knows",
+        "those best; the default speaks in a human one, and the real-time factor is the default's.",
     ]
     counted = sorted({result["data"]["rows"] for result in heard.values()})
     if counted:

@@ -64,7 +64,8 @@ def heard(value: float, parts: dict[str, str], cascade: bool = False) -> dict[st
         rows["cascade"] = scored(33.3, word_error_rate={"rate": 0.125, "interval": (0.1, 0.2)})
         rows["cascade_written"] = scored(44.4, word_error_rate=None)
     content = {"kind": "spoken captions", "command": "optophone evaluate spoken-captions X Y", "data": {"rows": 1000}}
-    return {**content, "bundle": {"parts": parts}, "cascade": {"parts": {}}, "rows": rows}
+    bundle = {"parts": {**parts, "voice": {}}}  # beside contents, how a system's voice is set up
+    return {**content, "bundle": bundle, "cascade": {"name": "other", "parts": {"captioner": "1"}}, "rows": rows}
 
 
 def write(path: Path, content: Any) -> None:
@@ -94,7 +95,7 @@ def test_the_page_is_made_of_files_and_bundles(
     assert "| 12.3 (11.3 .. 13.3) | 12.3 | 12.3 | 12.3 (11.3 .. 13.3) | – | 2.2 | – |" in line
     assert re.search(r"\| \[0\.0 M\]\(ways/textless-transformer-k-means\.json\) \| – \| \[0\.062\]\(ways/", line)
     assert "`UNITS=k-means CAPTIONERS=transformer bash runs/textless.sh`" in line
-    cascade = next(line for line in lines if line.startswith(f"| [text cascade]({WAY}.json) | 33.3"))
+    cascade = next(line for line in lines if line.startswith(f"| [text cascade]({WAY}.json) (`other`) | 33.3"))
     assert "0.125 (0.100 .. 0.200) | – |" in cascade, "the result is of another bundle than the cost"
     assert any(line.startswith(f"| [its text, before it is spoken]({WAY}.json) | 44.4") for line in lines)
     assert any("people's captions, spoken" in line and "77.7" in line for line in lines)
@@ -242,7 +243,9 @@ def test_ways_are_those_of_the_scripts(overview: ModuleType, tmp_path: Path) -> 
     assert {"cascade", WAY, "textless/show-attend-tell-wavenet-vq", "direct/joint", "direct/show-and-speak"} <= known
     for name in ("work/textless/k-means/system-transformer", "work/direct/joint"):
         write(tmp_path / name / "bundle.json", {})
-    for run in ("encoder-tiny-imagenet", "textless/k-means/voice-run", "textless/k-means/transformer-run"):
+    halves_of = ("k-means", re.search(r"UNITS:-([\w-]+)", (ROOT / "runs/direct.sh").read_text())[1])  # type: ignore[index]
+    halves = [f"textless/{units}/{half}-run" for units in set(halves_of) for half in ("voice", "transformer")]
+    for run in ("encoder-tiny-imagenet", *halves):
         (tmp_path / "work" / run / "curves").mkdir(parents=True)
     (tmp_path / "work/direct/joint-run/curves").mkdir(parents=True)
     built = {way.name: [run.name for run in way.runs] for way in overview.built_ways(tmp_path)}
