@@ -201,7 +201,7 @@ def test_the_script_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [control.partition("=")[0] for control in controls] == ["speech", "cascade", "shuffled", "constant"]
 
     (tmp_path / "commands.txt").unlink()
-    halves = tmp_path / "textless/k-means"
+    halves = tmp_path / "textless/resdavenet-vq"
     for name in ("transformer-run/captioner", "voice-run/acoustic"):
         (halves / name).parent.mkdir(parents=True)
         (halves / f"{name}.safetensors").touch()
@@ -214,7 +214,9 @@ def test_the_script_goes_on_where_it_was(tmp_path: Path) -> None:
     (tmp_path / "commands.txt").unlink()
     given = commands_of("runs/direct.sh", tmp_path, {**places, "MEMBERS": "joint", "TEXTLESS": tmp_path / "none"})
     kinds = [words[1].split("/")[1] for words in given if words[0] == "train"]
-    assert kinds == ["units", "acoustic", "captioner", "direct"], "the halves first"
+    assert kinds == ["units", "units", "acoustic", "captioner", "direct"], (
+        "the halves first, and their units in two steps"
+    )
 
     (tmp_path / "commands.txt").write_text("")
     (tmp_path / "work/transformer").mkdir(parents=True)

@@ -55,6 +55,13 @@ class Aligner:
             cmn="batch",
             loglevel="FATAL",
         )
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """The first utterance of a decoder is aligned a little otherwise than the same one is later: let it be noise."""
+        noise = np.random.default_rng(0).standard_normal(8000, np.float32)
+        self.decoder.set_align_text("a")
+        self._hear(pcm16(0.1 * noise))
 
     def align(self, wave: np.ndarray, sample_rate: int, text: str) -> SpokenSpans:
         """When the words of `text` and their phones are said in `wave` (N,).
