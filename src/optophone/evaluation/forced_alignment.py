@@ -58,7 +58,7 @@ class Aligner:
         self._warm_up()
 
     def _warm_up(self) -> None:
-        """The first utterance of a decoder is aligned a little otherwise than the same one is later: let it be noise."""
+        """The first utterance of a decoder is aligned otherwise than the same one is later: let it be noise."""
         noise = np.random.default_rng(0).standard_normal(8000, np.float32)
         self.decoder.set_align_text("a")
         self._hear(pcm16(0.1 * noise))
