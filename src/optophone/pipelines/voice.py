@@ -140,7 +140,7 @@ class Voice:
             text = spell_phonemes(text)
         knows_phones = "@AA" in vocabulary.symbols and getattr(self.acoustic, "reads_phones", True)
         if has_phones(text) and not knows_phones:
-            raise TextError(f"{text[:40]!r}: this voice reads letters alone, no phones; write the words in letters.")
+            raise TextError(f"{text[:40]!r}: this voice reads letters alone, no phones; write it as words.")
         # Cut before cleaning, because capitals tell an initial from a sentence's end; cut again after it, because
         # numbers grow when they are spelled.
         pieces = [
