@@ -21,7 +21,8 @@ from optophone.core.spans import SpokenSpans
 from optophone.data.alignment_column import read_alignment_column
 from optophone.data.manifest import read_dataset
 from optophone.training.aligners import Aligner, read_aligner
-from optophone.training.run import build_experiment, read_configuration
+from optophone.training.configuration_file import read_configuration
+from optophone.training.run import build_experiment
 from optophone.training.synthesis import Speech, read_speech
 
 _WORD = re.compile(r"[a-z']+")

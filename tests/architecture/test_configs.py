@@ -45,6 +45,7 @@ from optophone.training.aligned_speech import align
 from optophone.training.aligning import AligningExperiment, AligningObjective
 from optophone.training.captioning import CaptioningExperiment, CaptioningObjective
 from optophone.training.classification import ClassificationExperiment, ClassificationObjective, LabelledPictures
+from optophone.training.configuration_file import read_configuration
 from optophone.training.direct_batch import direct_batch
 from optophone.training.direct_speech import LESSONS, DirectExperiment
 from optophone.training.k_means_learning import KMeansLearningExperiment
@@ -57,7 +58,7 @@ from optophone.training.photograph import (
     PhotographStatistics,
 )
 from optophone.training.recognizing import RecognizingExperiment, RecognizingObjective
-from optophone.training.run import build_experiment, read_configuration
+from optophone.training.run import build_experiment
 from optophone.training.self_critical import SelfCriticalReward
 from optophone.training.synthesis import SynthesisExperiment, SynthesisObjective
 from optophone.training.unit_learning import UnitLearningExperiment, UnitLearningObjective

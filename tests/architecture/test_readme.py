@@ -13,7 +13,8 @@ import pytest
 from optophone.cli.main import COMMANDS, cli
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import OptophoneError
-from optophone.training.run import build_experiment, read_configuration
+from optophone.training.configuration_file import read_configuration
+from optophone.training.run import build_experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"

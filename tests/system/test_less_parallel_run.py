@@ -19,7 +19,7 @@ from optophone.evaluation.captions import score_captions
 from optophone.evaluation.comparison import figures_record
 from optophone.evaluation.unit_error import tokenize_units
 from optophone.training.captioning import CaptioningExperiment
-from optophone.training.run import read_configuration
+from optophone.training.configuration_file import read_configuration
 from run_scripts import commands_of
 
 ROOT = Path(__file__).resolve().parents[2]

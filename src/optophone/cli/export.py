@@ -93,7 +93,7 @@ def _check_takes_speaker(runs: tuple[Path, ...]) -> None:
     """
     from optophone.core.errors import ConfigurationError
     from optophone.export.part import is_bundle
-    from optophone.training.run import read_configuration
+    from optophone.training.configuration_file import read_configuration
 
     paths = [run / "configuration.yaml" for run in runs if not is_bundle(run)]
     kinds = {read_configuration(path).get("kind") for path in paths if path.is_file()}

@@ -34,7 +34,8 @@ from optophone.models.captioners.build import build_captioner
 from optophone.models.vocoders.vocos import Vocos
 from optophone.models.vocoders.waveglow import WaveGlow
 from optophone.training.captioning import read_regions, read_units
-from optophone.training.run import build_experiment, read_configuration
+from optophone.training.configuration_file import read_configuration
+from optophone.training.run import build_experiment
 from optophone.training.synthesis import WEIGHTS, read_speakers
 from optophone.training.synthesis import read_units as read_speech_units
 from optophone.training.weights import load_weights

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from optophone.core.configuration import from_mapping
 from optophone.core.durations import expected_durations, whole_durations
 from optophone.core.errors import ConfigurationError
 from optophone.core.vocabulary import Vocabulary
@@ -16,9 +17,14 @@ from optophone.models.acoustic.alignment_network import AlignmentNetwork
 from optophone.models.acoustic.tacotron2 import Tacotron2
 from optophone.training import aligning, synthesis
 from optophone.training.aligning import AligningExperiment, log_likelihoods
-from optophone.training.run import build_experiment, read_configuration
+from optophone.training.configuration_file import read_configuration
 from optophone.training.synthesis import SynthesisExperiment, read_speakers
 from optophone.training.weights import load_weights
+
+_KINDS: dict[str, type[AligningExperiment | SynthesisExperiment]] = {
+    "aligner": AligningExperiment,
+    "acoustic": SynthesisExperiment,
+}
 
 
 class Aligner(Protocol):
@@ -82,11 +88,12 @@ def read_aligner(run: str | Path, vocabulary: Vocabulary, speakers: Sequence[str
     """
     run = Path(run)
     path = run / "configuration.yaml"
-    experiment, _ = build_experiment(read_configuration(path), str(path))
-    if not isinstance(experiment, AligningExperiment | SynthesisExperiment):
+    mapping = read_configuration(path)
+    if mapping.get("kind") not in _KINDS:
         raise ConfigurationError(
-            f"{run}: of kind {experiment.kind}; aligner_from needs a run of kind aligner or acoustic."
+            f"{run}: of kind {mapping.get('kind')}; aligner_from needs a run of kind aligner or acoustic."
         )
+    experiment = from_mapping(_KINDS[mapping["kind"]], mapping, str(path))
     own_speakers = read_speakers(run) if experiment.data.speakers else ()
     if Vocabulary.load(run / "vocabulary.json").hash != vocabulary.hash or own_speakers != tuple(speakers):
         raise ConfigurationError(f"{run}: reads other symbols or knows other voices than these data.")

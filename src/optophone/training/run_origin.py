@@ -4,7 +4,7 @@ from pathlib import Path
 
 from optophone.core.errors import ConfigurationError, OptophoneError
 from optophone.data.unit_symbols import UnitSymbols, read_unit_symbols
-from optophone.training.run import read_configuration
+from optophone.training.configuration_file import read_configuration
 
 
 def check_units_of(weights: str | None, units: UnitSymbols) -> None:

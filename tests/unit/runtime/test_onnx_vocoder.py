@@ -98,9 +98,7 @@ def test_eight_bits_are_smaller_and_nearly_the_same(mel: np.ndarray, tmp_path: P
     path = tmp_path / "int8/vocoder.onnx"
     assert path.stat().st_size < 0.6 * (tmp_path / "graph/vocoder.onnx").stat().st_size
     kinds = [node.op_type for node in onnx.load(path).graph.node]
-    assert kinds.count("MatMulInteger") == 2 * (
-        2 + 2 + 1
-    )  # a flow's: dilated, conditions, residual but of the last
+    assert kinds.count("MatMulInteger") == 2 * (2 + 2 + 1)  # a flow's: dilated, conditions, residual but of the last
     vocoder = OnnxVocoder(open_bundle(tmp_path / "int8"))
     whole = vocoder.wave(mel)
     joined = np.concatenate(list(vocoder.stream(np.split(mel, 9, axis=1))))

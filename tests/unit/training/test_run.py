@@ -9,7 +9,8 @@ from optophone.core.configuration import to_mapping
 from optophone.core.errors import ConfigurationError, DataError
 from optophone.training.captioning import CaptioningExperiment, run_captioning
 from optophone.training.classification import ClassificationExperiment, run_classification
-from optophone.training.run import build_experiment, read_configuration, train
+from optophone.training.configuration_file import read_configuration
+from optophone.training.run import build_experiment, train
 from optophone.training.synthesis import SynthesisExperiment, run_synthesis
 from optophone.training.vocoding import VocoderExperiment, run_vocoding
 from optophone.training.vocos_training import VocosExperiment, run_vocos_training
