@@ -27,7 +27,7 @@ JOINT_STEPS=${JOINT_STEPS:-2000}
 TRANSFORMER_STEPS=${TRANSFORMER_STEPS:-6000}
 SHOW_AND_SPEAK_STEPS=${SHOW_AND_SPEAK_STEPS:-6000}
 BEAM=${BEAM:-5}                           # of the joint model's search
-CASCADE=${CASCADE:-work/bundles/cascade-synthetic}   # the system that writes words, of runs/textless.sh
+CASCADE=${CASCADE:-$TEXTLESS/cascade-synthetic}   # the system that writes words, of runs/textless.sh
 RECOGNIZER=${RECOGNIZER:-work/ear}
 ORDER=${ORDER:-0}                         # words in a row that the recogniser knows of the train captions; 0: any words
 N_PICTURES=${N_PICTURES:-1000}            # that are heard
@@ -39,7 +39,7 @@ learn_halves() {
     local here=$TEXTLESS/$UNITS
     [ -e "$here/transformer-run/captioner.safetensors" ] && [ -e "$here/voice-run/acoustic.safetensors" ] && return
     UNITS=$UNITS CAPTIONERS=transformer STAGES="units voice captioners" PICTURES=$PICTURES SPEECH=$SPEECH \
-        WORK=$TEXTLESS bash runs/textless.sh
+        WORK=$TEXTLESS RESULTS=$(dirname "$TEXTLESS_RESULT") bash runs/textless.sh
 }
 
 learn() {

@@ -23,7 +23,7 @@ RESULTS=${RESULTS:-docs/results/textless}
 CAPTIONER_STEPS=${CAPTIONER_STEPS:-800}
 VOICE_STEPS=${VOICE_STEPS:-1000}
 BEAM=${BEAM:-5}
-CASCADE=${CASCADE:-work/bundles/cascade-synthetic}   # the system that writes words, in a voice of the same kind
+CASCADE=${CASCADE:-$WORK/cascade-synthetic}   # the system that writes words, in a voice of the same kind
 RECOGNIZER=${RECOGNIZER:-work/ear}
 ORDER=${ORDER:-0}                         # words in a row that the recogniser knows of the train captions; 0: any words
 N_PICTURES=${N_PICTURES:-1000}            # that are heard
@@ -33,9 +33,10 @@ wanted() { [[ " $STAGES " == *" $1 "* ]]; }
 
 # The eyes of the default with the voice of espeak-ng's captions, so that both ways speak alike to the recogniser.
 make_cascade() {
-    [ "$CASCADE" != work/bundles/cascade-synthetic ] || [ -e "$CASCADE" ] && return
-    optophone export work/acoustic-spoken-captions -o work/bundles/voice-synthetic
-    optophone export work/bundles/captioner work/bundles/voice-synthetic -o "$CASCADE"
+    if [ "$CASCADE" = "$WORK/cascade-synthetic" ] && [ ! -e "$CASCADE" ]; then
+        optophone export work/acoustic-spoken-captions -o "$WORK/voice-synthetic"
+        optophone export work/bundles/captioner "$WORK/voice-synthetic" -o "$CASCADE"
+    fi
 }
 
 learn_units() {

@@ -212,6 +212,7 @@ def test_the_script_goes_on_where_it_was(tmp_path: Path) -> None:
     assert given[3][1:3] == ["compare", str(places["TEXTLESS_RESULT"])]
 
     (tmp_path / "commands.txt").unlink()
+    (tmp_path / "retrieval.json").write_text("{}")
     given = commands_of("runs/direct.sh", tmp_path, {**places, "MEMBERS": "joint", "TEXTLESS": tmp_path / "none"})
     kinds = [words[1].split("/")[1] for words in given if words[0] == "train"]
     assert kinds == ["units", "units", "acoustic", "captioner", "direct"], (
