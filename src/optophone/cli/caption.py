@@ -7,11 +7,13 @@ import click
 
 from optophone.cli import options
 from optophone.cli.options import SearchOptions
+from optophone.cli.picture_sources import desktop_options, read_source, with_desktop
 from optophone.core.errors import OptophoneError
 
 
 @click.command("caption", no_args_is_help=True)
-@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.argument("photos", nargs=-1, metavar="PHOTO...")
+@desktop_options
 @options.bundle_option
 @options.captioner_option
 @options.variants_option
@@ -22,6 +24,9 @@ from optophone.core.errors import OptophoneError
 @options.quiet_option
 def caption(
     photos: tuple[str, ...],
+    screen: bool,
+    clipboard: bool,
+    camera: bool,
     bundle: str | None,
     captioner: str | None,
     variants: int,
@@ -42,6 +47,7 @@ def caption(
     Examples:
       optophone caption photo.jpg
       optophone caption *.jpg --json > captions.jsonl
+      optophone caption --clipboard
       optophone caption photo.jpg --variants 5
       optophone caption photo.jpg --sample --temperature 0.8 --seed 3
       optophone caption features/123.npz -m bundles/xlan
@@ -51,9 +57,9 @@ def caption(
     from optophone.cli.interrupts import interruptible
     from optophone.cli.messages import caption_line, printable, report_failure
     from optophone.cli.progress import Progress
-    from optophone.cli.sound_stream import standard_input
     from optophone.own_parts import load_describer
 
+    photos = with_desktop(photos, screen, clipboard, camera)
     if bundle is not None and captioner is not None:
         raise click.UsageError("-m names a captioner too: leave it or --captioner out.")
     describer = load_describer(bundle, captioner=captioner, threads=threads)
@@ -64,8 +70,9 @@ def caption(
             record: dict[str, Any] = {"picture": printable(photo)}
             lines = []
             try:
-                picture = standard_input() if photo == "-" else photo
-                descriptions = describer.caption(picture, variants=variants, search=search, hedge=False, force=force)
+                descriptions = describer.caption(
+                    read_source(photo), variants=variants, search=search, hedge=False, force=force
+                )
                 found = [description.to_json() for description in descriptions]
                 record |= {**found[0], "variants": found}
                 lines = [caption_line(one, photo if len(photos) > 1 else None) for one in descriptions]

@@ -45,6 +45,7 @@ EXTRAS = {
     "serve": ("fastapi", "uvicorn", "multipart", "python_multipart"),
     "eval": ("jiwer", "pesq", "pocketsphinx", "pycocoevalcap", "pystoi"),
     "play": ("sounddevice",),
+    "camera": ("cv2",),
     "ray": ("ray",),
     "adapters": ("transformers",),
 }

@@ -12,9 +12,10 @@ import numpy as np
 from optophone.cli.interrupts import interruptible
 from optophone.cli.messages import caption_line, collected_warnings, printable, report_failure
 from optophone.cli.options import SearchOptions
+from optophone.cli.picture_sources import read_source
 from optophone.cli.progress import Progress
 from optophone.cli.sound_files import SoundFiles
-from optophone.cli.sound_stream import StandardOutput, play, standard_input
+from optophone.cli.sound_stream import StandardOutput, play
 from optophone.core.errors import OptophoneError
 from optophone.core.volume import parse_volume
 from optophone.own_parts import load
@@ -95,9 +96,8 @@ class PictureSpeaker:
         """Describe one photo, send its sound where it belongs, and say what was done."""
         options = self.options
         began = time.perf_counter()
-        picture = standard_input() if photo == "-" else photo
         descriptions = self.describe.caption(
-            picture, variants=options.variants, search=self.search, hedge=options.hedge, force=options.force
+            read_source(photo), variants=options.variants, search=self.search, hedge=options.hedge, force=options.force
         )
         if self.stdout or options.play:  # the words first: the sound takes as long as it lasts
             self._print_captions(photo, descriptions)

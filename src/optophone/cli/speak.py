@@ -6,6 +6,7 @@ import click
 
 from optophone.cli import options
 from optophone.cli.options import SearchOptions
+from optophone.cli.picture_sources import desktop_options, with_desktop
 
 
 @click.command("speak", no_args_is_help=True)
@@ -19,6 +20,7 @@ from optophone.cli.options import SearchOptions
 @click.option("--list", "listed", metavar="FILE", help="Many: the photos named in FILE, one a line; - reads the names.")
 @click.option("--glob", "pattern", metavar="PATTERN", help="Many: the photos of a pattern, quoted: 'album/**/*.jpg'.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Many: processes.  [default: the cores]")
+@desktop_options
 @options.bundle_option
 @options.captioner_option
 @options.voice_option
@@ -42,6 +44,9 @@ def speak(
     listed: str | None,
     pattern: str | None,
     workers: int | None,
+    screen: bool,
+    clipboard: bool,
+    camera: bool,
     bundle: str | None,
     captioner: str | None,
     voice: str | None,
@@ -80,6 +85,7 @@ def speak(
       optophone speak photo.jpg -o - | aplay         heard while it is being spoken
       optophone speak photo.jpg --raw | aplay -r 22050 -f S16_LE
       optophone speak *.jpg --json -o out/           a line of JSON for each photo
+      optophone speak --clipboard --play             what was just copied
       optophone speak album/ -o spoken/              thousands, on all cores, resumable
       optophone speak photo.jpg --voice piper:en_US-lessac-medium.onnx
     """
@@ -109,7 +115,7 @@ def speak(
     if listed is not None or pattern is not None or workers is not None or any(map(os.path.isdir, photos)):
         from optophone.cli.many_pictures import ManyPictures
 
+        if screen or clipboard or camera:
+            raise click.UsageError("--screen, --clipboard and --camera do not go with folders, --list or --glob.")
         return ManyPictures(photos, listed, pattern, chosen, workers).run()
-    if not photos:
-        raise click.UsageError("Missing argument 'PHOTO'; or give --list or --glob.")
-    return PictureSpeaker(photos, chosen).run()
+    return PictureSpeaker(with_desktop(photos, screen, clipboard, camera), chosen).run()
