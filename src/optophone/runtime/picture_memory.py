@@ -60,8 +60,14 @@ class PictureSteps:
     def step(
         self, inputs: dict[str, np.ndarray], memory: dict[str, np.ndarray], state: Sequence[np.ndarray]
     ) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-        """One step: its outputs by name, and the next state."""
+        """One step: its outputs by name, and the next state.
+
+        Raises:
+            BundleError: an output is no number.
+        """
         feeds = {**inputs, **memory, **dict(zip(self.state_names, state, strict=True))}
         values = self.graph.run(feeds)
         named = dict(zip(self.graph.outputs, values, strict=True))
+        if any(np.isnan(named[name]).any() for name in self.outputs):
+            raise BundleError(f"{self.graph.path}: gives values that are no numbers; export the bundle again.")
         return {name: named[name] for name in self.outputs}, [values[i] for i in self.next_index]
