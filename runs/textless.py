@@ -80,6 +80,9 @@ Made by
 
 whose result files are in [`textless/`](textless).
 
+The systems did not learn for the same time: `transformer-resdavenet-vq` 2,500 steps, the other captioners 800; the voice
+over ResDAVEnet-VQ 2,500 steps, that over k-means 1,000. What is between them is therefore not only the units'.
+
 {begin}
 {end}
 """
