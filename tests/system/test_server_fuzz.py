@@ -88,6 +88,23 @@ def test_malformed_requests_do_no_harm(server: Served, caplog: pytest.LogCapture
     assert server.post("/v1/describe", PHOTO.read_bytes()).status == 200
 
 
+@pytest.mark.parametrize("address", ["/v1/describe/", "/v1/describe", "/healthz"])
+def test_a_body_that_is_no_http_is_no_error_of_the_server(
+    server: Served, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is refused before the application answers, which may want no body at all."""
+    method = "GET" if address == "/healthz" else "POST"
+    head = f"{method} {address} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as connection:
+        connection.sendall(head.encode() + b"no length\r\n")
+        answer = http.client.HTTPResponse(connection, method=method)
+        answer.begin()
+        assert answer.status == 400
+        answer.read()
+    wait_until(lambda: not server.server.server_state.connections)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 @pytest.mark.skipif(resident_bytes() is None, reason="the system does not say how much memory is in use")
 def test_memory_stays_bounded(server: Served) -> None:
     """Bodies that are read and refused, and ones that are answered, over connections of their own."""

@@ -1,4 +1,4 @@
-"""Connections that never begin their request: closed after a while, so that nobody can hold all that the system has."""
+"""Connections whose request never begins, or breaks off: closed, so that nobody can hold all that the system has."""
 
 import asyncio
 import weakref
@@ -11,6 +11,24 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 _Request = Callable[[], object]  # the last one of a connection, or None where it is gone
+
+
+class BrokenOffProtocol(H11Protocol):
+    """uvicorn's protocol, which tells the application that nobody listens where a body turns out to be no HTTP.
+
+    uvicorn answers such a body itself; the application's own answer would then be an error of the server's.
+    """
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer, where no answer has begun, and close the connection."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.close()
+                return
+        super().send_400_response(msg)
 
 
 def closing_slow_heads(timeout_s: float) -> Callable[..., H11Protocol]:
@@ -26,7 +44,7 @@ def closing_slow_heads(timeout_s: float) -> Callable[..., H11Protocol]:
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> H11Protocol:
-        protocol = H11Protocol(config, server_state, app_state, _loop)
+        protocol = BrokenOffProtocol(config, server_state, app_state, _loop)
         # Connections come and go faster than this is over, and must not be kept by it: so by weak references.
         protocol.loop.call_later(timeout_s, _look, weakref.ref(protocol), timeout_s, _no_request)
         return protocol
