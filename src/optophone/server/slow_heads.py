@@ -44,7 +44,7 @@ def closing_slow_heads(timeout_s: float) -> Callable[..., H11Protocol]:
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> H11Protocol:
-        protocol = BrokenOffProtocol(config, server_state, app_state, _loop)
+        protocol: H11Protocol = BrokenOffProtocol(config, server_state, app_state, _loop)
         # Connections come and go faster than this is over, and must not be kept by it: so by weak references.
         protocol.loop.call_later(timeout_s, _look, weakref.ref(protocol), timeout_s, _no_request)
         return protocol
