@@ -17,6 +17,7 @@ from optophone.cli.bulk_run import BulkRun
 from optophone.cli.main import run
 from optophone.core.audio import encode_wave
 from tiny_bundles import BRIGHT, DARK, picture, write_system
+from tiny_speech_models import write_speech_model
 from tiny_units import RATE, speech, write_units
 
 LOCAL = ("--workers", "2")
@@ -120,6 +121,27 @@ def test_sounds_in_shards_become_units(tmp_path: Path, monkeypatch: pytest.Monke
         assert run(["units", f"{i}.wav", "-m", bundle, "--run-length", "lossless", "--json", "-o", "one.jsonl"]) == 0
         (one,) = lines("one.jsonl")
         assert {**one, "key": str(i)} == {**line, "audio": f"{i}.wav"}
+
+
+def test_sounds_in_shards_become_units_of_hubert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_speech_model(tmp_path / "hubert")
+    sound = encode_wave(speech(0.5, 0), RATE, "wav")
+    write_shard(tmp_path / "s.tar", {"a.wav": sound})
+    Path("a.wav").write_bytes(sound)
+    name = f"hubert:{folder},layer=1,centres=hubert/centres.npy"
+    arguments = ["bulk", "units", "s.tar", "-o", "out", "--workers", "1", "-q", "-m"]
+    assert run([*arguments, name]) == 0
+    (line,) = lines("out/s.jsonl")
+    assert run(["units", "a.wav", "-m", name, "--run-length", "lossless", "--json", "-o", "one.jsonl"]) == 0
+    (one,) = lines("one.jsonl")
+    assert {**one, "key": "a"} == {**line, "audio": "a.wav"}
+    assert len(line["units"].split()) > 1
+    assert run([*arguments, name.replace("layer=1", "layer=2")]) == 2, "units of another layer go elsewhere"
+    assert run([*arguments, name.replace("centres.npy", "none.npy")]) == 2
+    assert "none.npy: no such centres" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,9 @@ def bulk_speak(
 
 
 @bulk.command("units", no_args_is_help=True)
-@click.option("-m", "--model", "bundle", required=True, metavar="BUNDLE", help="Folder of a bundle of kind units.")
+@click.option(
+    "-m", "--model", "bundle", required=True, metavar="BUNDLE", help="Folder of a bundle of kind units; or hubert:..."
+)
 @click.option(
     "--quantizer", type=click.IntRange(1, 5), metavar="P", help="Which of a network's quantizers.  [default: the last]"
 )
@@ -140,16 +142,16 @@ def bulk_units(
     """Write down the sounds in shards in units.
 
     \b
-    Example:
+    Examples:
       optophone bulk units spokencoco-{000000..000599}.tar -m bundles/units -o units/
+      optophone bulk units shards/ -m hubert:facebook/hubert-base-ls960,layer=6,centres=km100.npy -o units/
     """
     options.use_one_numpy_thread()
-    from optophone.cli.output_folder import fingerprint
     from optophone.cli.shard_work import UnitsOfSamples
-    from optophone.core.bundle import open_bundle
-    from optophone.runtime.load import find_bundle
+    from optophone.cli.unit_writing import name_and_content
+    from optophone.own_parts import load_unit_encoder
 
-    content = fingerprint(open_bundle(find_bundle(bundle)))
+    content = name_and_content(bundle, load_unit_encoder(bundle, quantizer=quantizer, threads=1))["content"]
     request = {"what": "units", "bundle": content, "quantizer": quantizer, "run_length": run_length}
     work = UnitsOfSamples(bundle, quantizer, run_length)
     return _run(work, request, shards, output, workers, on_ray, address, quiet)

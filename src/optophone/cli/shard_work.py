@@ -18,7 +18,7 @@ from optophone.core.picture import PictureLimits, load_picture
 from optophone.data.shards import Sample, read_samples
 from optophone.data.unit_column import RunLength, unit_fields
 from optophone.data.unit_extraction import refuse_silence
-from optophone.runtime.load import load_unit_encoder
+from optophone.own_parts import is_speech_model, load_unit_encoder
 
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff")
 MAX_SOUND_BYTES = 64 << 20
@@ -84,6 +84,10 @@ class UnitsOfSamples:
 
     def begin(self) -> Transform:
         """Load the encoder."""
+        if is_speech_model(self.bundle):
+            import torch
+
+            torch.set_num_threads(1)
         encoder = load_unit_encoder(self.bundle, quantizer=self.quantizer, threads=1)
 
         def write_down(content: bytes) -> Made:

@@ -104,7 +104,7 @@ def write_column(folders: Sequence[str], options: UnitOptions, share: Share | No
     origin = {
         "unit_s": encoder.unit_s,
         "quantizer": encoder.quantizer if isinstance(encoder, OnnxUnitEncoder) else None,
-        **_name_and_content(options.bundle, encoder),
+        **name_and_content(options.bundle, encoder),
     }
     speech = read_dataset(folders[0])
     extraction = UnitExtraction(speech, options.output, encoder, origin, options.run_length or "lossless")
@@ -126,7 +126,7 @@ def write_column(folders: Sequence[str], options: UnitOptions, share: Share | No
     return 0
 
 
-def _name_and_content(bundle: str, encoder: UnitEncoder) -> dict[str, str]:
+def name_and_content(bundle: str, encoder: UnitEncoder) -> dict[str, str]:
     """What tells units of one encoder from those of another."""
     if is_speech_model(bundle):
         from optophone.adapters.speech_model_units import SpeechModelUnits

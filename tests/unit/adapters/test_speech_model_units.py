@@ -12,28 +12,12 @@ from optophone.cli.units import units as command
 from optophone.core.audio import write_wave
 from optophone.core.errors import AudioError, ConfigurationError
 from optophone.own_parts import load_unit_encoder
-
-WAVE = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
+from tiny_speech_models import WAVE, write_speech_model
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A HuBERT of some thousand weights with its feature extractor, and four centres."""
-    transformers = pytest.importorskip("transformers", reason="needs transformers: pip install 'optophone[adapters]'")
-    import torch
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("hubert")
-    config = transformers.HubertConfig(
-        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16, conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, layerdrop=0.0,
-    )  # fmt: skip
-    transformers.HubertModel(config).save_pretrained(folder)
-    transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
-    np.save(folder / "start.npy", np.random.default_rng(1).normal(size=(4, 16)).astype(np.float32))
-    features = SpeechModelUnits(folder, 1, folder / "start.npy").features(WAVE)
-    np.save(folder / "centres.npy", features[[3, 10, 20, 30]])
-    return folder
+    return write_speech_model(tmp_path_factory.mktemp("hubert"))
 
 
 def test_a_unit_is_the_nearest_centre_of_the_layer(folder: Path) -> None:
