@@ -38,7 +38,7 @@ def export_direct_run(experiment: DirectExperiment, run: Path, folder: Path, pre
         PictureSpec(config.size, config.size),
         config.mel,
         experiment.search,
-        run_facts(experiment.name, [pictures, speech], experiment.trainer.max_steps),
+        run_facts(experiment, [pictures, speech]),
         vocabulary,
         None if units is None else units.origin,
     )

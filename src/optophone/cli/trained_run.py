@@ -183,4 +183,4 @@ def _example_mels(experiment: Any, dataset: Dataset) -> list[np.ndarray]:
 def _facts(experiment: Any, dataset: Dataset) -> TrainingFacts:
     """Of the data set `dataset` and those that were learned beside it."""
     others = [read_dataset(folder) for folder in getattr(experiment.data, "folders", ())[1:]]
-    return run_facts(experiment.name, [dataset, *others], experiment.trainer.max_steps)
+    return run_facts(experiment, [dataset, *others])

@@ -31,7 +31,7 @@ def export_unit_learning(experiment: UnitLearningExperiment, run: Path, folder: 
     model = ResDAVEnet(replace(experiment.model, n_mels=bank.n_mels))
     load_weights(model, run / WEIGHTS, prefix="audio.")
     speech = read_dataset(experiment.data.speech)
-    facts = run_facts(experiment.name, [speech], experiment.trainer.max_steps)
+    facts = run_facts(experiment, [speech])
     examples = example_waves(speech, bank.sample_rate)
     return export_units(TrainedUnits(model.eval(), bank, facts), folder, examples)
 
@@ -39,7 +39,7 @@ def export_unit_learning(experiment: UnitLearningExperiment, run: Path, folder: 
 def export_k_means_learning(experiment: KMeansLearningExperiment, run: Path, folder: Path) -> dict[str, Any]:
     """Export a run of kind "k-means-units"."""
     units = KMeansUnits.load(run / K_MEANS_UNITS)
-    facts = run_facts(experiment.name, [read_dataset(experiment.data.speech)], 0)
+    facts = run_facts(experiment, [read_dataset(experiment.data.speech)])
     return export_k_means_units(units, facts, folder)
 
 
@@ -48,7 +48,7 @@ def export_wavenet_learning(experiment: WaveNetUnitsExperiment, run: Path, folde
     model = WaveNetVQ(model_config(experiment, len(read_speakers(run))))
     load_weights(model, run / WAVENET_WEIGHTS)
     datasets, bank = [read_dataset(place) for place in experiment.data.folders], experiment.data.bank
-    facts = run_facts(experiment.name, datasets, experiment.trainer.max_steps)
+    facts = run_facts(experiment, datasets)
     examples = [wave for dataset in datasets for wave in example_waves(dataset, bank.sample_rate)]
     return export_wavenet_units(TrainedWaveNetUnits(model.eval(), bank, facts), folder, examples)
 

@@ -205,6 +205,7 @@ def _training(facts: Mapping[str, Any] | None) -> list[str]:
     if facts["data_options"]:
         lines.append("- prepared with: " + ", ".join(f"{key} {value}" for key, value in facts["data_options"].items()))
     lines += [f"- {facts['steps']} optimizer steps"] if facts["steps"] else []
+    lines += [f"- before it {run['name']}, {run['steps']} optimizer steps" for run in facts.get("earlier", ())]
     return ["## Training", "\n".join(lines)]
 
 

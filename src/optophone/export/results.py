@@ -97,11 +97,14 @@ class Result:
 
 def content_hash(manifest: BundleManifest) -> str:
     """sha256 of all that decides what a bundle says of photographs: graphs, vocabulary and options, but not metrics,
-    card, confidence, nor what tells photographs from other pictures.
+    card, confidence, the runs before its own, nor what tells photographs from other pictures.
 
     It stays the same when a bundle is copied into a system and when results are added to it.
     """
     configuration = {name: value for name, value in manifest.configuration.items() if name not in _ADDED}
+    if isinstance(configuration.get("training"), Mapping):
+        training = configuration["training"]
+        configuration["training"] = {name: value for name, value in training.items() if name != "earlier"}
     files = {name: record.sha256 for name, record in manifest.files.items() if name not in (CARD, PHOTOGRAPH_FILE)}
     decisive = [manifest.kind, manifest.cls, configuration, manifest.mel, manifest.picture, files]
     return hashlib.sha256(json.dumps(to_mapping(decisive), sort_keys=True).encode()).hexdigest()

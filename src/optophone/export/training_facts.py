@@ -1,7 +1,7 @@
 """What a bundle tells of the training it came from."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
 from optophone.core.errors import OptophoneError
@@ -11,6 +11,14 @@ Precision = Literal["fp32", "int8"]
 
 class ExportError(OptophoneError):
     """A graph does not do what the model did; nothing was written."""
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A run whose weights or alignments another began with: its name and its optimizer steps."""
+
+    name: str
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,7 @@ class TrainingFacts:
         data_licence: its terms.
         data_options: what it was prepared with.
         steps: optimizer steps of the run.
+        earlier: runs that it began with, and those that these began with.
     """
 
     section: ClassVar[str] = "training"
@@ -33,8 +42,10 @@ class TrainingFacts:
     data_licence: str
     data_options: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 0
+    earlier: Sequence[EarlierRun] = ()
 
     def to_mapping(self) -> dict[str, Any]:
         """For the bundle's configuration, under `section`."""
         options = {name: value for name, value in self.data_options.items() if name != "captions"}
-        return {"data": self.data, "data_licence": self.data_licence, "data_options": options, "steps": self.steps}
+        facts = {"data": self.data, "data_licence": self.data_licence, "data_options": options, "steps": self.steps}
+        return {**facts, "earlier": [asdict(run) for run in self.earlier]} if self.earlier else facts
