@@ -50,7 +50,7 @@ def _folders(configuration: Mapping[str, Any]) -> Iterator[Path]:
     for key, value in configuration.items():
         if isinstance(value, Mapping):
             yield from _folders(value)
-        elif isinstance(value, str) and (key.endswith("weights") or key.endswith("_from")):
+        elif isinstance(value, str) and key.endswith(("weights", "_from")):
             yield Path(value).parent if Path(value).suffix else Path(value)
 
 
