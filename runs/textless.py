@@ -4,7 +4,8 @@
     python runs/textless.py FOLDER --retrieval RUN...    write FOLDER/retrieval.json from the curves of trainings
 
 Files of the folder are called CAPTIONER-UNITS.json (`optophone evaluate spoken-captions`) and units-UNITS.json
-(`optophone evaluate units`). The page is FOLDER.md; only what stands between its marks is replaced.
+(`optophone evaluate units`); known-words/CAPTIONER-UNITS.json is the first for a recogniser that knows words. The page
+is FOLDER.md; only what stands between its marks is replaced.
 """
 
 import argparse
@@ -80,8 +81,8 @@ Made by
 
 whose result files are in [`textless/`](textless).
 
-The systems did not learn for the same time: `transformer-resdavenet-vq` 2,500 steps, the other captioners 800; the voice
-over ResDAVEnet-VQ 2,500 steps, that over k-means 1,000. What is between them is therefore not only the units'.
+The systems did not learn for the same time: `transformer-resdavenet-vq` 2,500 steps, the other captioners 800; the
+voice over ResDAVEnet-VQ 2,500 steps, the others 1,000. What is between them is therefore not only the units'.
 
 {begin}
 {end}
@@ -175,9 +176,9 @@ def recognizer_line(systems: Mapping[str, Result]) -> str:
     """Who listened, and how well it hears true speech."""
     texts = {name: _about_recognizer(result) for name, result in systems.items()}
     if len(set(texts.values())) == 1:
-        return f"The recogniser: {next(iter(texts.values()))}"
+        return next(iter(texts.values()))
     lines = [f"- {label_of(name)}: {text}" for name, text in texts.items()]
-    return "\n".join(["Recognisers, so that not all systems can be compared:", "", *lines])
+    return "\n".join(["several, so that not all systems can be compared:", "", *lines])
 
 
 def _about_recognizer(result: Result) -> str:
@@ -271,11 +272,15 @@ def sections(folder: Path) -> list[str]:
     if systems:
         counted = sorted({result["data"]["rows"] for result in systems.values()})
         pictures = " or ".join(map(str, counted))
-        parts += [f"## What is heard\n\n{pictures} photographs. {recognizer_line(systems)}", scores_table(systems)]
+        heard = f"## What is heard\n\n{pictures} photographs. The recogniser: {recognizer_line(systems)}"
+        parts += [heard, scores_table(systems)]
         parts += ["The system less the control, on the same pictures (95 %):", differences_table(systems)]
         parts += [published_table()]
         if table_of_units := unit_captions_table(systems):
             parts += ["## What is written in units", table_of_units]
+    if known := read_results(folder / "known-words", "spoken captions"):
+        heard = f"## Heard by one that knows words\n\nThe recogniser: {recognizer_line(known)}"
+        parts += [heard, scores_table(known)]
     if units:
         parts += ["## The units", unit_quality_table(units)]
     path = folder / "retrieval.json"

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv-dev/bin:$PATH"
 UNITS=${UNITS:-k-means resdavenet-vq wavenet-vq}
 CAPTIONERS=${CAPTIONERS:-show-attend-tell transformer}
-STAGES=${STAGES:-units voice captioners evaluate page}
+STAGES=${STAGES:-units voice captioners evaluate known-words page}
 PICTURES=${PICTURES:-data/flickr8k}
 SPEECH=${SPEECH:-data/spoken-captions}
 ALIGNMENTS=${ALIGNMENTS:-data/alignments-dev}
@@ -26,6 +26,8 @@ BEAM=${BEAM:-5}
 CASCADE=${CASCADE:-$WORK/cascade-synthetic}   # the system that writes words, in a voice of the same kind
 RECOGNIZER=${RECOGNIZER:-work/ear}
 ORDER=${ORDER:-0}                         # words in a row that the recogniser knows of the train captions; 0: any words
+KNOWN_WORDS=${KNOWN_WORDS:-transformer-resdavenet-vq}   # the systems that are heard once more with words in a row known
+KNOWN_ORDER=${KNOWN_ORDER:-2}             # so many
 N_PICTURES=${N_PICTURES:-1000}            # that are heard
 JOBS=${JOBS:-2}
 
@@ -84,6 +86,17 @@ learn_captioner() {
     optophone export "$here/$captioner-run" -o "$here/$captioner" --precision fp32
 }
 
+# By a recogniser that knows the words of the train captions, as most recognisers know those of their language.
+evaluate_with_words() {
+    local here=$WORK/$1 captioner=$2 result=$RESULTS/known-words/$2-$1.json
+    [[ " $KNOWN_WORDS " == *" $captioner-$1 "* ]] || return 0
+    [ -e "$result" ] && return
+    mkdir -p "$RESULTS/known-words"
+    optophone evaluate spoken-captions "$here/system-$captioner" "$PICTURES" --beam "$BEAM" --limit "$N_PICTURES" \
+        --recognizer "$RECOGNIZER" --order "$KNOWN_ORDER" --control "speech=$SPEECH" --control "units=$here/column" \
+        --control shuffled --jobs "$JOBS" -o "$result"
+}
+
 evaluate() {
     local here=$WORK/$1 captioner=$2 result=$RESULTS/$2-$1.json
     [ -e "$result" ] && return
@@ -102,6 +115,7 @@ for kind in $UNITS; do
     for captioner in $CAPTIONERS; do
         if wanted captioners; then learn_captioner "$kind" "$captioner"; fi
         if wanted evaluate; then evaluate "$kind" "$captioner"; fi
+        if wanted known-words; then evaluate_with_words "$kind" "$captioner"; fi
     done
 done
 if wanted page; then python runs/textless.py "$RESULTS"; fi

@@ -16,6 +16,7 @@ from bulk_work import DyingOnce
 from optophone.cli.bulk_run import BulkRun
 from optophone.cli.main import run
 from optophone.core.audio import encode_wave
+from optophone.core.whole_file import Unfinished
 from tiny_bundles import BRIGHT, DARK, picture, write_system
 from tiny_speech_models import write_speech_model
 from tiny_units import RATE, speech, write_units
@@ -98,7 +99,9 @@ def test_again_does_only_what_is_missing(shards: Path, system: str, capfd: pytes
     assert sorted(contents("out")) == ["p-0.jsonl", "p-0.tar", "request.json"]
     written = Path("out/p-0.jsonl").stat().st_mtime_ns
     Path("shards/p-2.tar").write_bytes(whole)
-    Path("out/.p-2.tar.77.part").write_bytes(b"left by a kill")
+    with Unfinished("out/p-9.tar") as part:
+        left = part.path
+    left.write_bytes(b"left by a kill")
     assert run(arguments) == 0
     assert Path("out/p-0.jsonl").stat().st_mtime_ns == written
     assert sorted(contents("out")) == ["p-0.jsonl", "p-0.tar", "p-2.jsonl", "p-2.tar", "request.json"]

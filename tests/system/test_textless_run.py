@@ -47,6 +47,11 @@ def test_one_system_and_single_stages_can_be_picked(tmp_path: Path) -> None:
         (tmp_path / name / "dataset.json").write_text("{}")
     assert commands_of("runs/textless.sh", tmp_path, {**picked, "STAGES": "units voice captioners evaluate"}) == []
 
+    known = {**picked, "STAGES": "known-words", "KNOWN_WORDS": "transformer-k-means", "KNOWN_ORDER": "3"}
+    (given,) = commands_of("runs/textless.sh", tmp_path, known)
+    assert given[given.index("--order") + 1] == "3"
+    assert given[-1] == str(tmp_path / "results/known-words/transformer-k-means.json")
+
 
 def row(
     what: str, value: float, held_out: bool = False, errors: float | None = None, less: Any = None
@@ -78,6 +83,11 @@ def write_results(folder: Path) -> None:
     system["recognizer"] = {"name": "ear", "content": "c" * 64, "order": 0, "knows": "any words"}
     (folder / "transformer-k-means.json").write_text(json.dumps(system))
     (folder / "transformer-k-means.heard.jsonl").write_text('{"row": "system"}\n')
+    ear = {**system["recognizer"], "order": 2, "knows": {"words": 7000, "captions": 30000}}
+    rows = {"system": row("heard", 14.3), "units": row("its units", 35.3, True, 0.111)}
+    (folder / "known-words").mkdir()
+    known = {**system, "recognizer": ear, "rows": rows}
+    (folder / "known-words/transformer-k-means.json").write_text(json.dumps(known))
     quality = {"kind": "units", "scores": {"used_codes": 99, "perplexity": 77.7, "abx_within_frames": 0.123}}
     (folder / "units-k-means.json").write_text(json.dumps(quality))
     curve = [[500, 0.1], [1000, 0.2]]
@@ -93,6 +103,9 @@ def test_the_page_is_made_of_result_files(tmp_path: Path) -> None:
     assert "| *true units of* `transformer-k-means` \\* | 33.3 |" in page
     assert "0.345 (0.000 .. 0.500)" in page
     assert "10.0 (8.0 .. 12.0)" in page
+    known = page.partition("## Heard by one that knows words")[2]
+    assert "it knows the 7000 words of 30000 captions of train, 2 in a row" in known
+    assert "0.111 (0.000 .. 0.500)" in known
     assert "in writing: 'a dog'" in page
     assert "| `transformer-k-means` | 22.2 | – | 61.0 % | 70.0 | 0.90 | – | 5.0 % | – |" in page
     assert "| ABX, frames | 0.123 |" in page

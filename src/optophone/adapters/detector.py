@@ -4,7 +4,6 @@ A detection transformer ends in one vector per object it looks for, from which c
 layer each. These vectors are the region features: what Anderson et al. 2018 took from Faster R-CNN's pooled regions.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from optophone.core.errors import ConfigurationError, DataError, PictureError
+from optophone.core.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,10 @@ class RegionFeatures:
         Raises:
             DataError: the file cannot be written.
         """
-        temporary = path.with_name(path.name + ".partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "wb") as file:
+            with whole_file(path) as temporary, open(temporary, "wb") as file:
                 self.write(file)
-            os.replace(temporary, path)
         except OSError as error:
             raise DataError(f"{path}: the region features cannot be written ({error.strerror}).") from None
 

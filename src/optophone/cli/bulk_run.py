@@ -11,11 +11,12 @@ import click
 
 from optophone.cli.interrupts import interruptible
 from optophone.cli.messages import printable, report_failure
-from optophone.cli.output_folder import claim_folder, clear_partial
+from optophone.cli.output_folder import claim_folder
 from optophone.cli.progress import Progress
 from optophone.cli.shard_work import Counts, SampleWork, ShardWork, result_paths
 from optophone.cli.worker_pool import Failure, WorkerPool, count_cores
 from optophone.core.errors import ConfigurationError, DataError, OptophoneError
+from optophone.core.whole_file import collect_unfinished
 
 
 class BulkRun:
@@ -65,7 +66,7 @@ class BulkRun:
                     failed += 1
                     report_failure(shard, OptophoneError(result.message))
                 progress.advance()
-        clear_partial(self.folder)
+        collect_unfinished(self.folder)
         counts = [self._counts(shard) for shard in self.shards if self._is_done(shard)]
         n_done, n_bad = sum(one.n_done for one in counts), sum(one.n_failed for one in counts)
         if not self.quiet:

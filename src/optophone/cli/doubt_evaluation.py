@@ -15,7 +15,8 @@ from optophone.cli.progress import Progress
 from optophone.core.confidence import score_features
 from optophone.core.errors import DataError
 from optophone.core.picture import load_picture
-from optophone.data.manifest import Dataset, Row, read_dataset, write_atomically
+from optophone.core.whole_file import write_whole
+from optophone.data.manifest import Dataset, Row, read_dataset
 from optophone.data.non_photographs import FAMILIES
 from optophone.data.picture_history import with_history
 from optophone.evaluation.calibration import (
@@ -197,7 +198,7 @@ class DoubtEvaluation:
             Axis("share of captions that are right", 0, 1),
             [Line("found", groups), Line("perfect", [(0, 0), (1, 1)], "dashed")],
         )
-        write_atomically(folder / "reliability.svg", figure.encode())
+        write_whole(folder / "reliability.svg", figure.encode())
         curve = confidence["risk_coverage"]
         everything = confidence["scores"]["cider_d"]
         n_steps = int(max(score for _, score in curve)) // 20 + 1
@@ -208,7 +209,7 @@ class DoubtEvaluation:
             Axis("CIDEr-D × 100", 0, 20 * n_steps, n_steps + 1, decimals=0),
             [Line("surest first", curve), Line("any", [(0, everything), (1, everything)], "dashed")],
         )
-        write_atomically(folder / "risk-coverage.svg", figure.encode())
+        write_whole(folder / "risk-coverage.svg", figure.encode())
 
 
 def _is_unseen(family: str) -> bool:

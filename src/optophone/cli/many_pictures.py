@@ -18,7 +18,6 @@ from optophone.cli.output_folder import (
     Report,
     as_line,
     claim_folder,
-    clear_partial,
     fingerprint,
 )
 from optophone.cli.picture_speaker import SpeakOptions
@@ -28,6 +27,7 @@ from optophone.cli.worker_pool import Failure, WorkerPool, count_cores
 from optophone.core.bundle import Bundle
 from optophone.core.errors import ConfigurationError, DataError, OptophoneError
 from optophone.core.volume import parse_volume
+from optophone.core.whole_file import collect_unfinished
 from optophone.own_parts import load
 from optophone.pipelines import Description, Pipeline, Spoken, check_speed
 from optophone.runtime.load import open_part, open_speaking
@@ -207,7 +207,7 @@ class ManyPictures:
         ):
             for job, result in pool.run(jobs):
                 self._note(job, result, progress)
-        clear_partial(self.folder)
+        collect_unfinished(self.folder)
         self.report.finish(map(printable, self.pictures))
         return self._summary(len(jobs), time.perf_counter() - began)
 

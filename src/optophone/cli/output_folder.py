@@ -9,6 +9,7 @@ from typing import Any
 
 from optophone.core.bundle import MANIFEST, Bundle
 from optophone.core.errors import ConfigurationError
+from optophone.core.whole_file import collect_unfinished, is_unfinished, write_whole
 
 REQUEST_FILE = "request.json"
 REPORT_FILE = "report.jsonl"
@@ -26,23 +27,17 @@ def claim_folder(folder: Path, request: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if path.is_file():
             _compare(folder, json.loads(path.read_bytes()), asked)
-            clear_partial(folder)
-        elif any(folder.iterdir()):
+        elif not all(map(is_unfinished, folder.iterdir())):
             raise ConfigurationError(
                 f"{folder}: not empty, and not begun by this command; give another folder with -o."
             )
         else:
             write_whole(path, (json.dumps(asked, indent=2) + "\n").encode())
+        collect_unfinished(folder)
     except OSError as error:
         raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}).") from None
     except ValueError:
         raise ConfigurationError(f"{path}: damaged; delete the folder and begin again.") from None
-
-
-def clear_partial(folder: Path) -> None:
-    """Remove what processes that were killed left half written."""
-    for left in folder.rglob(".*.part"):
-        left.unlink(missing_ok=True)
 
 
 def _compare(folder: Path, found: Any, asked: Mapping[str, Any]) -> None:
@@ -59,19 +54,6 @@ def _compare(folder: Path, found: Any, asked: Mapping[str, Any]) -> None:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 24 else f"{text[:12]}…"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there as a whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def fingerprint(opened: Bundle) -> str:

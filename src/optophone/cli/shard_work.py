@@ -1,7 +1,6 @@
 """The work of `optophone bulk`: what is done with a shard, the same whoever hands the shards out."""
 
 import io
-import os
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from typing import Any, NamedTuple, Protocol
 
 from optophone.cli.many_pictures import PICTURES, Speaking, spoken_record
 from optophone.cli.messages import printable
-from optophone.cli.output_folder import as_line, write_whole
+from optophone.cli.output_folder import as_line
 from optophone.cli.picture_speaker import SpeakOptions
 from optophone.core.audio import encode_wave, read_wave
 from optophone.core.errors import DataError, OptophoneError
 from optophone.core.picture import PictureLimits, load_picture
+from optophone.core.whole_file import Unfinished, write_whole
 from optophone.data.shards import Sample, read_samples
 from optophone.data.unit_column import RunLength, unit_fields
 from optophone.data.unit_extraction import refuse_silence
@@ -169,24 +169,22 @@ class ShardWorker:
             DataError: it cannot be read to its end, or the results cannot be written; nothing is left then.
         """
         archive, report = result_paths(self.folder, shard)
-        temporary = archive.with_name(f".{archive.name}.{os.getpid()}.part")
         lines, n_failed, n_files = [], 0, 0
         try:
-            with tarfile.open(temporary, "w", format=tarfile.GNU_FORMAT) as made:
-                for sample in read_samples(shard, self.samples.suffixes, self.samples.max_bytes):
-                    record = self._do(sample, made)
-                    n_failed += "error" in record
-                    n_files += "file" in record
-                    lines.append(as_line(record))
-            if not lines:
-                raise DataError(f"{shard}: holds nothing of {', '.join(self.samples.suffixes[:4])}, ...")
-            if n_files:
-                os.replace(temporary, archive)
+            with Unfinished(archive) as part:
+                with tarfile.open(part.path, "w", format=tarfile.GNU_FORMAT) as made:
+                    for sample in read_samples(shard, self.samples.suffixes, self.samples.max_bytes):
+                        record = self._do(sample, made)
+                        n_failed += "error" in record
+                        n_files += "file" in record
+                        lines.append(as_line(record))
+                if not lines:
+                    raise DataError(f"{shard}: holds nothing of {', '.join(self.samples.suffixes[:4])}, ...")
+                if n_files:
+                    part.put_in_place()
             write_whole(report, b"".join(lines))
         except OSError as error:
             raise DataError(f"{archive}: cannot be written ({error.strerror}).") from None
-        finally:
-            temporary.unlink(missing_ok=True)
         return Counts(len(lines) - n_failed, n_failed)
 
     def _do(self, sample: Sample, archive: tarfile.TarFile) -> dict[str, Any]:

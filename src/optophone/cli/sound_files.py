@@ -11,6 +11,7 @@ import numpy as np
 
 from optophone.core.audio import FORMATS, WaveWriter, pcm16, write_wave
 from optophone.core.errors import AudioError
+from optophone.core.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class SoundFiles:
         """
         _make_folder(path.parent)
         if self.raw:
-            _write_whole(path, pcm16(wave))
+            _write_raw(path, pcm16(wave))
         else:
             write_wave(path, wave, sample_rate, self.format)
 
@@ -143,11 +144,8 @@ def _same_as_any(path: Path, inputs: Sequence[str]) -> bool:
     return os.path.exists(path) and any(os.path.exists(name) and os.path.samefile(path, name) for name in inputs)
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _write_raw(path: Path, content: bytes) -> None:
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        write_whole(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise AudioError(f"{path}: cannot write ({error.strerror}).") from None

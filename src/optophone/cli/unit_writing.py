@@ -16,7 +16,8 @@ from optophone.core.audio import read_wave
 from optophone.core.bundle import open_bundle
 from optophone.core.errors import ConfigurationError, DataError, OptophoneError
 from optophone.core.protocols import UnitEncoder
-from optophone.data.manifest import read_dataset, write_atomically
+from optophone.core.whole_file import write_whole
+from optophone.data.manifest import read_dataset
 from optophone.data.unit_column import RunLength, unit_fields
 from optophone.data.unit_extraction import Part, Share, UnitExtraction, refuse_silence
 from optophone.export.results import content_hash
@@ -70,7 +71,7 @@ def write_lines(sounds: Sequence[str], options: UnitOptions) -> int:
 
 def _write_file(path: Path, lines: Sequence[str]) -> None:
     try:
-        write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+        write_whole(path, "".join(f"{line}\n" for line in lines).encode())
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
 

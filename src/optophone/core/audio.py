@@ -4,7 +4,6 @@ import contextlib
 import io
 import math
 import os
-import secrets
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ import numpy as np
 import soundfile
 
 from optophone.core.errors import AudioError
+from optophone.core.whole_file import Unfinished, write_whole
 
 FORMATS = {
     "wav": ("WAV", "PCM_16"),
@@ -306,22 +306,12 @@ def write_wave(path: str | os.PathLike[str], wave: np.ndarray, sample_rate: int,
 
 
 def _replace_file(path: Path, data: bytes) -> None:
-    """Write a temporary sibling, then rename it; whatever goes wrong, the sibling is removed."""
+    """Write the whole file or nothing of it."""
     if path.is_dir():
         raise IsADirectoryError(0, "it is a folder: name a file in it")
     if not path.parent.is_dir():
         raise FileNotFoundError(0, f"the folder {path.parent} does not exist: create it")
-    sibling = path.parent / f".optophone-{secrets.token_hex(8)}.part"
-    try:
-        with open(sibling, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(sibling, path)
-    except BaseException:  # an interrupt, too, must leave nothing behind
-        with contextlib.suppress(OSError):
-            sibling.unlink(missing_ok=True)
-        raise
+    write_whole(path, data)
 
 
 class WaveWriter:
@@ -345,11 +335,15 @@ class WaveWriter:
         self.sample_rate = sample_rate
         self.n_samples = 0
         container, coding = ("RAW", "PCM_16") if self.format == "raw" else FORMATS[self.format]
-        self._sibling = self.path.resolve().parent / f".optophone-{secrets.token_hex(8)}.part"
         if self.path.is_dir():
             raise AudioError(f"{self.path} cannot be written: it is a folder: name a file in it")
         try:
-            self._file = open(self._sibling, "xb+")  # noqa: SIM115 - closed on leaving
+            self._part = Unfinished(self.path)
+            try:
+                self._file = open(self._part.path, "wb+")  # noqa: SIM115 - closed on leaving
+            except OSError:
+                self._part.discard()
+                raise
         except OSError as error:
             raise AudioError(f"{self.path} cannot be written: {(error.strerror or str(error)).lower()}") from error
         try:
@@ -369,13 +363,12 @@ class WaveWriter:
             return
         try:
             self._sound.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
             self._file.close()
-            os.replace(self._sibling, self.path.resolve())
+            self._part.put_in_place()
         except (OSError, soundfile.SoundFileError) as failure:
             self._discard()
-            raise AudioError(f"{self.path} cannot be written: {str(failure).lower()}") from failure
+            told = getattr(failure, "strerror", None) or str(failure)
+            raise AudioError(f"{self.path} cannot be written: {told.lower()}") from failure
 
     def write(self, wave: np.ndarray) -> None:
         """Add samples (n,) float32 in -1..1; what lies beyond is clipped."""
@@ -394,7 +387,7 @@ class WaveWriter:
 
     def _discard(self) -> None:
         self._file.close()
-        self._sibling.unlink(missing_ok=True)
+        self._part.discard()
 
 
 def wav_header(sample_rate: int, n_samples: int | None = None) -> bytes:

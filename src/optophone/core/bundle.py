@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,6 +24,7 @@ from optophone.core.mel import MelSpec
 from optophone.core.picture import PictureSpec
 from optophone.core.unit_origin import unit_origin
 from optophone.core.vocabulary import Vocabulary
+from optophone.core.whole_file import Unfinished, is_unfinished
 
 BundleKind = Literal["captioner", "acoustic", "vocoder", "units", "direct", "encoder", "recognizer", "system"]
 
@@ -271,14 +271,14 @@ class BundleWriter:
             data_manifest_hash, {}, licence, dict(parts or {}),
         )  # fmt: skip
         self._target = self.folder.resolve()  # where links lead, so that the last renaming stays on one disk
-        self._work = self._target.with_name(f".{self._target.name}.{os.getpid()}.part")
+        self._part: Unfinished | None = None
 
     def __enter__(self) -> Self:
         if self.folder.exists() and not self._may_replace():
             raise BundleError(f"{self.folder} exists and is not a bundle; choose another folder.")
         try:
-            shutil.rmtree(self._work, ignore_errors=True)
-            self._work.mkdir(parents=True)
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self._part = Unfinished(self._target, is_folder=True)
         except OSError as error:
             raise BundleError(f"{self.folder}: cannot write here ({error.strerror}).") from None
         if self.vocabulary is not None:
@@ -292,7 +292,16 @@ class BundleWriter:
         except OSError as failure:
             raise BundleError(f"{self.folder}: the bundle cannot be written ({failure.strerror}).") from None
         finally:
-            shutil.rmtree(self._work, ignore_errors=True)
+            self._begun.discard()
+
+    @property
+    def _begun(self) -> Unfinished:
+        assert self._part is not None, "write inside the with statement"
+        return self._part
+
+    @property
+    def _work(self) -> Path:
+        return self._begun.path
 
     def path(self, name: str) -> Path:
         """Where to write the file `name`, or the folder of a part; folders on the way are made."""
@@ -303,7 +312,9 @@ class BundleWriter:
         return path
 
     def _may_replace(self) -> bool:
-        return self.folder.is_dir() and ((self.folder / MANIFEST).is_file() or not any(self.folder.iterdir()))
+        if not self.folder.is_dir():
+            return False
+        return (self.folder / MANIFEST).is_file() or all(map(is_unfinished, self.folder.iterdir()))
 
     def _finish(self) -> None:
         fields = {name: getattr(self._manifest, name) for name in BundleManifest.__dataclass_fields__}
@@ -314,7 +325,8 @@ class BundleWriter:
         (self._work / MANIFEST).write_text(content, encoding="utf-8")
         _flush(self._work / MANIFEST)
         _flush_folder(self._work)
-        self._take_place()
+        self._begun.put_folder_in_place()
+        _flush_folder(self._target.parent)
 
     def _record_files(self) -> dict[str, FileRecord]:
         records = {}
@@ -324,23 +336,6 @@ class BundleWriter:
             if path.is_file() and (path.name == MANIFEST or not inside_part):
                 records[path.relative_to(self._work).as_posix()] = FileRecord(_sha256(path), path.stat().st_size)
         return records
-
-    def _take_place(self) -> None:
-        """Rename the finished folder to the target; the older bundle goes only after that."""
-        target = self._target
-        aside = target.with_name(f".{target.name}.{os.getpid()}.old")
-        shutil.rmtree(aside, ignore_errors=True)
-        replaces = target.exists()
-        if replaces:
-            os.rename(target, aside)
-        try:
-            os.rename(self._work, target)
-        except OSError:
-            if replaces:
-                os.rename(aside, target)
-            raise
-        _flush_folder(target.parent)
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _read_manifest(folder: Path) -> str:

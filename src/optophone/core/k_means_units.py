@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from optophone.core.errors import BundleError, DataError
 from optophone.core.k_means import KMeansConfig, fit_k_means, nearest
 from optophone.core.unit_filter_bank import UnitFilterBank, UnitFilterBankConfig
 from optophone.core.vocabulary import build_units
+from optophone.core.whole_file import whole_file
 
 _SMALLEST_SPREAD = 1.0  # decibels; a band that hardly moves is not blown up
 
@@ -84,11 +84,8 @@ class KMeansUnits:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a `.npz` with centres and configuration, all or nothing."""
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        with open(temporary, "wb") as file:
+        with whole_file(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, centres=self.centres, configuration=np.array(json.dumps(to_mapping(self.config))))
-        os.replace(temporary, target)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "KMeansUnits":

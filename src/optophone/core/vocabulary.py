@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 from optophone.core.errors import VocabularyError
 from optophone.core.text import ARPABET, detokenize, tokenize_caption
+from optophone.core.whole_file import write_whole
 
 VocabularyKind = Literal["words", "characters", "phones", "units"]
 
@@ -152,12 +153,9 @@ class Vocabulary:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `to_json` to `path`, all or nothing."""
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
-            temporary.write_text(self.to_json(), encoding="utf-8")
-            os.replace(temporary, target)
+            write_whole(target, self.to_json().encode())
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise VocabularyError(f"{target}: cannot write the vocabulary ({error.strerror}).") from None
 
     @classmethod

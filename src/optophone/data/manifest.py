@@ -8,11 +8,9 @@ A prepared folder holds
   without it is unfinished.
 """
 
-import contextlib
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -22,6 +20,7 @@ import numpy as np
 
 from optophone.core.audio import read_wave
 from optophone.core.errors import DataError
+from optophone.core.whole_file import write_whole
 
 FORMAT = 1
 DATASET_FILE = "dataset.json"
@@ -139,7 +138,7 @@ class Dataset:
 def write_manifest(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> int:
     """Write `rows` as JSON lines, through a temporary file; returns their number."""
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-    write_atomically(Path(path), "".join(lines).encode())
+    write_whole(Path(path), "".join(lines).encode())
     return len(lines)
 
 
@@ -200,7 +199,7 @@ def write_dataset(
         "licence": licence,
         "roots": {kind: str(root) for kind, root in (roots or {}).items()},
     }
-    write_atomically(folder / DATASET_FILE, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    write_whole(folder / DATASET_FILE, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
     return read_dataset(folder)
 
 
@@ -236,21 +235,6 @@ def read_dataset(folder: str | Path) -> Dataset:
     for name, split in splits.items():
         _check_manifest(folder, name, split)
     return dataset
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part."""
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:  # a full disk gets back what was written
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
 
 
 @functools.lru_cache(maxsize=256)

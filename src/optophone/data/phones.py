@@ -8,8 +8,9 @@ from typing import Any
 from optophone.core.errors import DataError
 from optophone.core.espeak import EspeakConfig
 from optophone.core.vocabulary import WORD_BOUNDARY, VocabularyKind
+from optophone.core.whole_file import write_whole
 from optophone.data.espeak import load_espeak
-from optophone.data.manifest import Dataset, Row, write_atomically
+from optophone.data.manifest import Dataset, Row
 from optophone.data.prepare.progress import show_progress
 
 VOICE = "en-us"
@@ -61,6 +62,6 @@ def _read(cache: Path, key: dict[str, Any]) -> list[list[str]] | None:
 
 def _keep(cache: Path, content: dict[str, Any]) -> None:
     try:
-        write_atomically(cache, json.dumps(content, ensure_ascii=False).encode())
+        write_whole(cache, json.dumps(content, ensure_ascii=False).encode())
     except OSError:
         return  # a data set that may not be written to is transcribed again each time, in seconds

@@ -1,6 +1,5 @@
 """Statistics of pictures, plain and with a history, computed once and kept beside the run."""
 
-import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from PIL import Image
 from optophone.core.errors import DataError
 from optophone.core.picture import load_picture
 from optophone.core.picture_statistics import picture_statistics
+from optophone.core.whole_file import whole_file
 from optophone.data.manifest import Dataset, Row
 from optophone.data.picture_history import with_history
 from optophone.data.prepare.progress import show_progress
@@ -91,7 +91,5 @@ def _kept(path: Path, n_pictures: int, n_views: int) -> np.ndarray:
 
 
 def _keep(path: Path, statistics: np.ndarray) -> None:
-    temporary = path.with_name(path.name + ".partial")
-    with open(temporary, "wb") as file:
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
         np.save(file, statistics.astype(np.float32))
-    os.replace(temporary, path)

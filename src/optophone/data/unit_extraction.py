@@ -6,8 +6,6 @@ yet. Joining them is the last step, taken by whoever has the whole share and fin
 """
 
 import json
-import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ import numpy as np
 from optophone.core.audio import resample
 from optophone.core.errors import AudioError, ConfigurationError, DataError
 from optophone.core.protocols import UnitEncoder
+from optophone.core.whole_file import collect_unfinished, write_whole
 from optophone.data.manifest import (
     DATASET_FILE,
     Dataset,
@@ -165,6 +164,7 @@ class UnitExtraction:
             # The request first: a folder with anything else and without it is taken for a stranger's.
             _write_whole(self.out / REQUEST_FILE, json.dumps(self.options, indent=2) + "\n")
             (self.out / PARTS_FOLDER).mkdir(exist_ok=True)
+            collect_unfinished(self.out)
         except OSError as error:
             raise DataError(f"{self.out}: cannot be written ({error.strerror}).") from None
         return False
@@ -204,14 +204,7 @@ def _short(value: Any) -> str:
 
 def _write_whole(path: Path, text: str) -> None:
     """Write a file that is there as a whole or not at all, also where several processes write it at the same time."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -4,9 +4,7 @@ The page is one file: pictures are inside it, it asks for nothing from anywhere 
 """
 
 import base64
-import contextlib
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,6 +15,7 @@ from PIL import Image
 
 from optophone.core.errors import DataError, PictureError
 from optophone.core.picture import load_picture
+from optophone.core.whole_file import write_whole
 
 _SIDE = 320  # pixels of the longer side of a picture
 _QUALITY = 78  # of JPEG
@@ -101,14 +100,10 @@ def write_page(path: str | Path, page: str) -> Path:
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         path = path / "index.html"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page, encoding="utf-8", errors="replace")
-        os.replace(temporary, path)
+        write_whole(path, page.encode(errors="replace"))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise DataError(f"{path}: cannot write the report ({error.strerror}).") from None
     return path
 

@@ -14,7 +14,6 @@ The file is a NumPy archive (.npz, no pickle) with
 import contextlib
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from optophone.core.errors import DataError
+from optophone.core.whole_file import whole_file
 from optophone.evaluation.ngrams import MAX_ORDER, TokenIds, Tokens, check_references, list_ngrams, sorted_distinct
 
 FORMAT = 1
@@ -83,14 +83,10 @@ def save_document_frequency(path: str | Path, frequency: DocumentFrequency, key:
         raise DataError(f"{path}: only n-grams of words or of whole numbers can be saved.")
     header = {"format": FORMAT, "n_pictures": frequency.n_pictures, "key": key, "tokens": frequency.tokens}
     encoded = np.frombuffer(json.dumps(header, ensure_ascii=False).encode(), np.uint8)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(temporary, "wb") as file:
+        with whole_file(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, header=encoded, ngrams=frequency.ngrams, counts=frequency.counts)
-        os.replace(temporary, path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise DataError(f"{path}: cannot write the document frequencies ({error.strerror}).") from None
 
 

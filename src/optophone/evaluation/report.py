@@ -1,6 +1,5 @@
 """Result files: what was measured, with what, on what, where and by which command."""
 
-import contextlib
 import json
 import os
 import platform
@@ -14,6 +13,7 @@ from typing import Any
 
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import DataError
+from optophone.core.whole_file import write_whole
 
 # A list of numbers over several lines; it comes in no string, as there are no line breaks in JSON's strings.
 _BROKEN_NUMBERS = re.compile(r"\[\n\s*-?\d[^\[\]{}\"]*\n\s*\]")
@@ -30,14 +30,10 @@ def write_result(path: str | Path, result: Mapping[str, Any]) -> None:
     content = {"date": datetime.now(UTC).isoformat(timespec="seconds"), **result, "machine": machine()}
     text = json.dumps(to_mapping(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     text = _BROKEN_NUMBERS.sub(lambda match: f"[{' '.join(match[0][1:-1].split())}]", text)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, text.encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise DataError(f"{path}: cannot write the result ({error.strerror}).") from None
 
 

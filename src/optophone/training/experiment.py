@@ -1,5 +1,6 @@
 """What every training has in common: trainer options, checkpoints, resumption."""
 
+import io
 import logging
 import os
 import time
@@ -13,11 +14,13 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from optophone.core.errors import ConfigurationError
+from optophone.core.whole_file import write_whole
 from optophone.data.steps import Plan, SegmentSampler
 from optophone.training import processes
 from optophone.training.averaging import AveragedModel
@@ -172,8 +175,7 @@ class Training(lightning.LightningModule):
 
 
 class SegmentCheckpoint(Callback):
-    """Writes `last.ckpt` between segments, through a temporary file, so that a kill at any moment loses no more than
-    the time since the last one and never leaves half a file."""
+    """Writes `last.ckpt` between segments, so that a kill at any moment loses no more than the time since the last."""
 
     def __init__(self, folder: Path, every_s: float) -> None:
         self.path = folder / CHECKPOINT
@@ -186,13 +188,22 @@ class SegmentCheckpoint(Callback):
         # Clocks differ, and all processes take part in a checkpoint: the first one decides.
         due = trainer.strategy.broadcast(over or time.monotonic() - self.last_save >= self.every_s)
         if due:
-            temporary = self.path.with_name(self.path.name + ".partial")
-            trainer.save_checkpoint(temporary)
-            if processes.is_first():
-                with open(temporary, "rb") as file:
-                    os.fsync(file.fileno())
-                os.replace(temporary, self.path)
+            trainer.save_checkpoint(self.path)
             self.last_save = time.monotonic()
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Puts a checkpoint in the place of the older one when all of it is on the disk.
+
+    Lightning's own way writes it under the system's folder for temporary files first, which may be small or missing,
+    and into which a kill leaves it.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write `checkpoint` to `path`; OSError names it where it cannot be written."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_whole(path, content.getbuffer())
 
 
 def training_loader(dataset: Dataset, plan: Plan, config: TrainerConfig) -> DataLoader:
@@ -241,6 +252,7 @@ def _build_trainer(folder: Path, config: TrainerConfig, callbacks: Sequence[Call
             devices=processes.count_here() if several else config.devices,
             num_nodes=processes.count() // processes.count_here(),
             strategy="ddp" if several else "auto",
+            plugins=[WholeCheckpoints()],
             precision=config.precision,
             gradient_clip_val=config.gradient_clip or None,
             gradient_clip_algorithm=config.gradient_clip_by,

@@ -1,19 +1,18 @@
 """Regions of all training pictures under a frozen encoder, computed once."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from optophone.core.picture import PictureSpec
 from optophone.data.augmentation import AugmentationConfig, augment
-from optophone.data.pictures import as_batch, normalize, resized
+from optophone.data.pictures import Pictures, as_batch, normalize, resized
+from optophone.training.weights import save_tensors
 
 BATCH = 50
 
@@ -33,10 +32,14 @@ class Views(Protocol):
 
 
 class ViewedPictures(Protocol):
-    """A data set of packed pictures (n, H, W, 3) uint8, whatever belongs to them."""
+    """A data set of pictures, whatever belongs to them."""
 
-    pictures: np.ndarray
     spec: PictureSpec
+
+    @property
+    def pictures(self) -> Pictures:
+        """All of them."""
+        ...
 
     @property
     def config(self) -> Views:
@@ -77,9 +80,7 @@ def compute_regions(encoder: nn.Module, source: ViewedPictures, n_views: int, fo
         print(f"regions of view {view + 1} of {n_views}", flush=True)
     regions = torch.stack(views)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = cache.with_name(f"{cache.name}.{os.getpid()}.partial")
-    save_file({"regions": regions}, temporary)
-    os.replace(temporary, cache)
+    save_tensors({"regions": regions}, cache)
     return regions
 
 

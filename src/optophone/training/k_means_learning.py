@@ -13,7 +13,8 @@ from optophone.core.configuration import to_mapping
 from optophone.core.errors import AudioError, ConfigurationError
 from optophone.core.k_means import KMeansConfig, fit_k_means, nearest
 from optophone.core.k_means_units import KMeansUnits, KMeansUnitsConfig, unit_features
-from optophone.data.manifest import Dataset, read_dataset, write_atomically
+from optophone.core.whole_file import write_whole
+from optophone.data.manifest import Dataset, read_dataset
 
 K_MEANS_UNITS = "k-means.npz"
 MEASURES = "measures.json"
@@ -74,7 +75,7 @@ def run_k_means_learning(experiment: KMeansLearningExperiment, folder: Path) -> 
     units = KMeansUnits(fit_k_means(frames, experiment.k_means), experiment.model)
     units.save(folder / K_MEANS_UNITS)
     measures = measure(units, features(speech, config.dev_split, config.dev_limit, experiment.model))
-    write_atomically(path, (json.dumps({**asked, "measures": measures}, indent=2) + "\n").encode())
+    write_whole(path, (json.dumps({**asked, "measures": measures}, indent=2) + "\n").encode())
     print("  ".join(f"{name} {value:.4f}" for name, value in measures.items()), flush=True)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from optophone.core.errors import ConfigurationError
+from optophone.core.whole_file import whole_file
 from optophone.data.manifest import read_dataset
 from optophone.data.statistics import PictureViews
 from optophone.data.steps import StepItems, shuffled_plan
@@ -202,7 +203,5 @@ def run_photograph(experiment: PhotographExperiment, folder: Path) -> None:
     with torch.no_grad():
         held_out = torch.sigmoid(best(torch.from_numpy(dev.photographs))).numpy()
     threshold = choose_threshold(held_out, experiment.refused_share)
-    temporary = folder / f"{DETECTOR}.partial"
-    with open(temporary, "wb") as file:
+    with whole_file(folder / DETECTOR) as temporary, open(temporary, "wb") as file:
         np.savez(file, **{**best.arrays(), "threshold": np.float32(threshold)})  # type: ignore[arg-type]
-    temporary.replace(folder / DETECTOR)

@@ -9,7 +9,7 @@ import yaml
 
 from optophone.core.configuration import from_mapping, to_mapping
 from optophone.core.errors import ConfigurationError
-from optophone.data.manifest import write_atomically
+from optophone.core.whole_file import write_whole
 from optophone.training.configuration_file import read_configuration
 from optophone.training.processes import count, is_first, joined_processes
 
@@ -74,6 +74,6 @@ def train(path: str | Path, overrides: Sequence[tuple[str, str]] = (), out: str 
     resolved = yaml.safe_dump(to_mapping(experiment), sort_keys=False, allow_unicode=True)
     with joined_processes(experiment.trainer.accelerator if n_processes > 1 else "cpu"):
         if is_first():
-            write_atomically(folder / "configuration.yaml", resolved.encode())
+            write_whole(folder / "configuration.yaml", resolved.encode())
         run(experiment, folder)
     return folder

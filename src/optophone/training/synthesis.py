@@ -14,7 +14,8 @@ from optophone.core.errors import ConfigurationError
 from optophone.core.griffin_lim import GriffinLim
 from optophone.core.mel import MelSpec
 from optophone.core.vocabulary import Vocabulary
-from optophone.data.manifest import Dataset, Row, read_dataset, write_atomically
+from optophone.core.whole_file import write_whole
+from optophone.data.manifest import Dataset, Row, read_dataset
 from optophone.data.speech import (
     JoinedUtterances,
     SpeechBatch,
@@ -211,7 +212,7 @@ class Speech(NamedTuple):
         self.vocabulary.save(folder / "vocabulary.json")
         if self.speakers:
             names = json.dumps(self.speakers, ensure_ascii=False, indent=2)
-            write_atomically(folder / SPEAKERS, (names + "\n").encode())
+            write_whole(folder / SPEAKERS, (names + "\n").encode())
 
 
 def read_speech(config: SpeechConfig) -> Speech:

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from optophone.core.errors import ConfigurationError
-from optophone.data.manifest import read_dataset, write_atomically
+from optophone.core.whole_file import write_whole
+from optophone.data.manifest import read_dataset
 from optophone.data.speaker_segments import (
     SpeakerSegmentBatch,
     SpeakerSegments,
@@ -172,7 +173,7 @@ def run_wavenet_units(experiment: WaveNetUnitsExperiment, folder: Path) -> None:
     datasets = [read_dataset(path) for path in config.folders]
     spoken, heard = (utterances_of(datasets, split) for split in ("train", "dev"))
     speakers = sorted({speaker_of(*utterance) for utterance in spoken})
-    write_atomically(folder / SPEAKERS, (json.dumps(speakers, ensure_ascii=False, indent=2) + "\n").encode())
+    write_whole(folder / SPEAKERS, (json.dumps(speakers, ensure_ascii=False, indent=2) + "\n").encode())
     model = build_model(experiment, len(speakers))
     sizes = model.config.encoder.frames_per_unit, model.config.context_units
     train, dev = (SpeakerSegments(rows, speakers, config, *sizes) for rows in (spoken, heard))

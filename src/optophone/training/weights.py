@@ -1,6 +1,7 @@
 """Weights to and from safetensors files: no pickle, strict names."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,13 +11,28 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from optophone.core.errors import ConfigurationError
+from optophone.core.whole_file import whole_file
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the state dictionary of `model` through a temporary file; tied weights are written under each name."""
-    temporary = path.with_name(path.name + ".partial")
-    save_file({name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}, temporary)
-    os.replace(temporary, path)
+    """Write the state dictionary of `model`, whole or not at all; tied weights are written under each name."""
+    save_tensors({name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}, path)
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; the error names `path`.
+    """
+    with whole_file(path) as temporary:
+        try:
+            save_file(dict(tensors), temporary)
+        except SafetensorError as error:  # holds what the system said as text only
+            code = re.search(r"os error (\d+)", str(error))
+            if code is None:
+                raise
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
 
 
 def load_weights(model: nn.Module, path: str | Path, prefix: str = "") -> None:

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from optophone.core import bundle as bundle_module
+from optophone.core import whole_file
 from optophone.core.bundle import Bundle, BundleWriter, check_composition, open_bundle
 from optophone.core.errors import BundleError
 from optophone.core.mel import MelSpec
 from optophone.core.picture import PictureSpec
 from optophone.core.vocabulary import Vocabulary, build_units, build_words, tacotron2_characters
+from optophone.core.whole_file import Unfinished
 
 WORDS = build_words(["a dog", "a cat"])
 MEL = MelSpec()
@@ -161,6 +163,7 @@ def test_the_older_bundle_returns_when_renaming_fails(tmp_path: Path, monkeypatc
             raise OSError(28, "No space left on device")
         rename(source, target)
 
+    monkeypatch.setattr(whole_file, "_exchange", lambda one, other: False)  # a disk that cannot
     monkeypatch.setattr(os, "rename", fail_once)
     with pytest.raises(BundleError, match="No space left"):
         write_vocoder(folder)
@@ -169,10 +172,12 @@ def test_the_older_bundle_returns_when_renaming_fails(tmp_path: Path, monkeypatc
 
 
 def test_leftovers_of_a_killed_writer_do_no_harm(tmp_path: Path) -> None:
-    leftover = tmp_path / f".b.{os.getpid()}.part"
+    with Unfinished(tmp_path / "b", is_folder=True) as part:
+        leftover = part.path
     leftover.mkdir()
     (leftover / "model").write_text("half")
     assert names(write_vocoder(tmp_path / "b")) == {"bundle.json"}
+    assert names(tmp_path) == {"b"}
 
 
 def test_other_folders_are_not_replaced(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_written_to_costs_time_only(
     def refuse(path: Path, content: bytes) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(phones, "write_atomically", refuse)
+    monkeypatch.setattr(phones, "write_whole", refuse)
     dataset = write(tmp_path, CAPTIONS)
     assert caption_rows(dataset, "dev", "phones") == caption_rows(dataset, "dev", "phones")
     assert len(spelled) == 2

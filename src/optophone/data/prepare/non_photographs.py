@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from optophone.core.errors import DataError
+from optophone.core.whole_file import write_whole
 from optophone.data.drawn.canvas import font_files
-from optophone.data.manifest import Dataset, Row, write_atomically, write_manifest
+from optophone.data.manifest import Dataset, Row, write_manifest
 from optophone.data.non_photographs import Family, draw_non_photograph, families, file_content
 from optophone.data.prepare.preparation import Preparation
 from optophone.data.prepare.progress import show_progress
@@ -53,5 +54,5 @@ def _draw(kinds: list[Family], count: int, seed: int, folder: Path) -> Iterator[
             if name is None:
                 suffix, content = file_content(draw_non_photograph(family, index, seed), index)
                 name = f"{stem}.{suffix}"
-                write_atomically(folder / name, content)
+                write_whole(folder / name, content)
             yield {"id": stem, "picture": name, "family": family.name}

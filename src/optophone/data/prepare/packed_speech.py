@@ -17,8 +17,9 @@ import numpy as np
 
 from optophone.core.errors import DataError
 from optophone.core.espeak import EspeakConfig
+from optophone.core.whole_file import whole_file, write_whole
 from optophone.data.espeak import load_espeak
-from optophone.data.manifest import Row, write_atomically, write_manifest
+from optophone.data.manifest import Row, write_manifest
 from optophone.data.prepare.progress import show_progress
 
 AUDIO_FOLDER = "audio"
@@ -149,13 +150,9 @@ def speak_shard(shard: Shard) -> None:
         "sample_rate": espeak.sample_rate,
         "lengths": [len(wave) for wave in waves],
     }
-    write_atomically(shard.index, json.dumps(index).encode())
-    temporary = shard.audio.with_name(shard.audio.name + ".partial")
-    with open(temporary, "wb") as file:
+    write_whole(shard.index, json.dumps(index).encode())
+    with whole_file(shard.audio) as temporary, open(temporary, "wb") as file:
         np.save(file, np.concatenate(waves))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, shard.audio)
 
 
 def _speak(wave: np.ndarray, margin: int, text: str) -> np.ndarray:

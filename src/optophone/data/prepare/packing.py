@@ -9,7 +9,7 @@ import numpy as np
 
 from optophone.core.errors import DataError, PictureError
 from optophone.core.picture import PictureSpec, load_picture, resize_picture
-from optophone.data.manifest import write_atomically
+from optophone.core.whole_file import write_whole
 from optophone.data.prepare.progress import show_progress
 
 PICTURES_BETWEEN_SAVES = 500
@@ -46,7 +46,7 @@ def pack_pictures(path: Path, n_pictures: int, size: int, pictures: Callable[[in
         n_done = index + 1
         if n_done % PICTURES_BETWEEN_SAVES == 0:
             array.flush()
-            write_atomically(counter, str(n_done).encode())
+            write_whole(counter, str(n_done).encode())
     assert n_done == n_pictures, f"{path}: {n_done} pictures arrived, {n_pictures} were announced"
     array.flush()
     del array  # closes the file, which Windows demands before it is renamed

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from optophone.core.errors import DataError
-from optophone.data.manifest import DATASET_FILE, Dataset, read_dataset, write_atomically, write_dataset
+from optophone.core.whole_file import collect_unfinished, is_unfinished, write_whole
+from optophone.data.manifest import DATASET_FILE, Dataset, read_dataset, write_dataset
 
 REQUEST_FILE = "preparing.json"
 
@@ -34,16 +35,17 @@ class Preparation:
         if self.source is not None and not self.source.is_dir():
             raise DataError(f"{self.source}: not a folder; give the folder of the unpacked {self.name} data set.")
         self._create_folder()
-        present = {path.name for path in self.out.iterdir()}
+        collect_unfinished(self.out)
+        present = {path.name for path in self.out.iterdir() if not is_unfinished(path)}
         if DATASET_FILE in present:
             self._compare(self.out / DATASET_FILE)
             return read_dataset(self.out)
         # A request alone has led to no work yet (a mistyped SOURCE, say), so another one may take its place.
-        if present - {REQUEST_FILE, REQUEST_FILE + ".partial"}:
+        if present - {REQUEST_FILE}:
             if REQUEST_FILE not in present:
                 raise DataError(f"{self.out}: not empty and no prepared data set; choose another folder.")
             self._compare(self.out / REQUEST_FILE)
-        write_atomically(self.out / REQUEST_FILE, (json.dumps(self._request(), indent=2) + "\n").encode())
+        write_whole(self.out / REQUEST_FILE, (json.dumps(self._request(), indent=2) + "\n").encode())
         return None
 
     def finish(
@@ -86,9 +88,15 @@ class Preparation:
             raise DataError(f"{path}: damaged; delete the folder and prepare again.") from None
         asked = {"data set": self.name, "source": self._origin(), **self.options}
         differences = [
-            f"{key} {found.get(key)!r} there, {asked.get(key)!r} asked for"
+            f"{key} {_short(found.get(key))} there, {_short(asked.get(key))} asked for"
             for key in dict.fromkeys([*found, *asked])
             if found.get(key) != asked.get(key)
         ]
         if differences:
             raise DataError(f"{self.out}: prepared differently ({'; '.join(differences)}); choose another folder.")
+
+
+def _short(value: object) -> str:
+    """A value for a message; of a long one its beginning and end, between which hundreds of files may stand."""
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:60]} … {text[-50:]}"

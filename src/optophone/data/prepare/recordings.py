@@ -10,7 +10,8 @@ from pathlib import Path
 
 from optophone.core.errors import DataError
 from optophone.core.text import clean_text
-from optophone.data.manifest import Dataset, Row, is_inside, read_dataset, write_atomically, write_manifest
+from optophone.core.whole_file import write_whole
+from optophone.data.manifest import Dataset, Row, is_inside, read_dataset, write_manifest
 from optophone.data.prepare.captions import first_names
 from optophone.data.prepare.preparation import Preparation
 from optophone.data.prepare.progress import show_progress
@@ -128,7 +129,7 @@ def recording_rows(
     if not rows:
         raise DataError(f"{root}: none of the {len(recordings)} recordings can be read; download them again.")
     if damaged:
-        write_atomically(out / DAMAGED_FILE, "".join(f"{line}\n" for line in damaged).encode())
+        write_whole(out / DAMAGED_FILE, "".join(f"{line}\n" for line in damaged).encode())
     return rows
 
 

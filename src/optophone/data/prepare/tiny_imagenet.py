@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from optophone.core.errors import DataError
-from optophone.data.manifest import Dataset, Row, write_atomically, write_manifest
+from optophone.core.whole_file import whole_file, write_whole
+from optophone.data.manifest import Dataset, Row, write_manifest
 from optophone.data.prepare.packing import pack_pictures, square_picture
 from optophone.data.prepare.preparation import Preparation
 
@@ -55,7 +56,7 @@ def prepare_tiny_imagenet(source: str | Path, out: str | Path) -> Dataset:
         pack_pictures(out / f"{name}.pictures.npy", len(split.rows), SIZE, split.pictures)
         _write_labels(out / f"{name}.labels.npy", split.rows)
         write_manifest(out / f"{name}.jsonl", split.rows)
-    write_atomically(out / "classes.json", (json.dumps(classes, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(out / "classes.json", (json.dumps(classes, indent=1, ensure_ascii=False) + "\n").encode())
     return preparation.finish(list(splits), layout, LICENCE, {"picture": source.resolve()})
 
 
@@ -205,7 +206,5 @@ def _picture_suffix(members: dict[str, bytes], where: str) -> str:
 
 
 def _write_labels(path: Path, rows: list[Row]) -> None:
-    temporary = path.with_name(path.name + ".partial")
-    with open(temporary, "wb") as file:
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
         np.save(file, np.array([row["label"] for row in rows], dtype=np.int64))
-    temporary.replace(path)
