@@ -22,7 +22,7 @@ from main_job import foreign_seconds, machine
 from optophone.core.audio import encode_wave, read_wave
 from optophone.core.mel import MelSpec, log_mel
 from optophone.core.picture import PictureSpec, load_picture, resize_picture
-from optophone.data.manifest import write_atomically
+from optophone.core.whole_file import write_whole
 from optophone.data.shards import read_samples
 from optophone.runtime.load import load, load_unit_encoder
 
@@ -132,7 +132,7 @@ def main() -> None:
     result = {"machine": machine(1), "foreign_load": round(load_cores, 2), "repeats": options.repeats}
     result["milliseconds"] = {name: round(1000 * value, 3) for name, value in seconds.items()}
     if options.output:
-        write_atomically(options.output, (json.dumps(result, indent=1) + "\n").encode())
+        write_whole(options.output, (json.dumps(result, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

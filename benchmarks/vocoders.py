@@ -20,7 +20,7 @@ from main_job import foreign_seconds, machine
 from optophone.core.bundle import open_bundle
 from optophone.core.mel import log_mel
 from optophone.core.protocols import Vocoder
-from optophone.data.manifest import write_atomically
+from optophone.core.whole_file import write_whole
 from optophone.runtime.load import load_vocoder
 
 
@@ -64,7 +64,7 @@ def main() -> None:
     load = (foreign_seconds() - foreign) / (time.perf_counter() - clock)
     result = report(found, options, load)
     if options.output:
-        write_atomically(options.output, (json.dumps(result, indent=1) + "\n").encode())
+        write_whole(options.output, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def report(found: dict[str, list[dict[str, float]]], options: argparse.Namespace, load: float) -> dict[str, Any]:

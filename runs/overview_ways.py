@@ -21,7 +21,7 @@ import optophone
 from optophone.core.audio import write_wave
 from optophone.core.bundle import Bundle, open_bundle
 from optophone.core.mel import MelSpec
-from optophone.data.manifest import write_atomically
+from optophone.core.whole_file import write_whole
 from optophone.export.results import content_hash
 from optophone.pipelines import Description, DirectPipeline, Pipeline, Voice
 from optophone.runtime.load import find_bundle, open_part
@@ -72,7 +72,7 @@ def show(way: Way, pictures: Sequence[Path], results: Path, again: bool = False)
         "examples": old["examples"] if there and not again else examples(way, pictures, hashes, results),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
     return path
 
 
@@ -101,7 +101,7 @@ def example(way: Way, pipeline: Pipeline, picture: Path, results: Path) -> dict[
         title += f": “{spoken.said}”"
     with Image.open(picture) as opened:
         text = spoken_figure(title, opened, spoken.wave, spec, parts)
-    write_atomically(results / figure, text.encode())
+    write_whole(results / figure, text.encode())
     write_wave(results / audio, spoken.wave, spoken.sample_rate)
     found = spoken.to_json()
     kept = ("text", "said", "confidence", "refused", "duration_s", "complete", "problems")

@@ -14,7 +14,7 @@ from typing import Any
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from optophone.data.manifest import write_atomically
+from optophone.core.whole_file import write_whole
 
 LONGEST_STEP_S = 600.0  # a longer time between two logged steps was a pause
 
@@ -39,7 +39,7 @@ def main() -> None:
     for item in options.runs:
         run, _, measure = item.rpartition(":")
         found[Path(run).name] = summary(Path(run), measure)
-    write_atomically(options.output, (json.dumps(found, indent=1) + "\n").encode())
+    write_whole(options.output, (json.dumps(found, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":
