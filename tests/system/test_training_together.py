@@ -1,4 +1,7 @@
-"""Two processes under torchrun train a captioner as one does, and a process that is killed changes nothing."""
+"""Two processes under torchrun train a captioner as one does, and a process that is killed changes nothing.
+
+Over packed pictures as over pictures in shards.
+"""
 
 import os
 import subprocess
@@ -16,14 +19,18 @@ from optophone.core.errors import ConfigurationError
 from optophone.training import processes
 from optophone.training.run import train
 from tiny_datasets import captioner_experiment, encoder_experiment, write_captioned_pictures
+from tiny_shards import put_into_shards
 
 WORKER = Path(__file__).parents[1] / "shared_training.py"
 
 
-def write_experiment(folder: Path) -> Path:
+def write_experiment(folder: Path, in_shards: bool = False) -> Path:
     """Five pictures a step, so that the portions differ, with captions of unequal lengths and a batch norm."""
-    write_captioned_pictures(folder / "data")
-    experiment: dict[str, Any] = captioner_experiment(folder / "data")
+    dataset = write_captioned_pictures(folder / "data")
+    if in_shards:
+        dataset = put_into_shards(dataset, folder / "shards", folder / "indexed")
+    experiment: dict[str, Any] = captioner_experiment(dataset.folder)
+    experiment["data"]["shards_at_once"] = 2
     experiment["data"]["batch_size"] = 5
     experiment["data"]["captions_per_picture"] = 2
     experiment["attention_penalty"] = 0.5
@@ -50,11 +57,11 @@ def torchrun(*arguments: str, restarts: int = 0) -> subprocess.CompletedProcess[
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["packed", "in shards"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of the same configuration: "one" in one process, "whole" in two, "killed" in two of which one is killed."""
     folder = tmp_path_factory.mktemp("together")
-    path = write_experiment(folder)
+    path = write_experiment(folder, request.param == "in shards")
     done = torchrun(str(WORKER), str(folder), restarts=1)
     assert done.returncode == 0, done.stderr[-4000:]
     assert (folder / "killed-once").exists()

@@ -17,6 +17,7 @@ from optophone.core.errors import ConfigurationError, DataError
 from optophone.core.unit_origin import unit_origin
 from optophone.data.manifest import Row, read_dataset
 from optophone.data.packed_regions import PackedRegions
+from optophone.data.sharded_pictures import picture_files, picture_of
 from optophone.data.unit_symbols import UnitSymbols, read_unit_symbols
 from optophone.data.written_captions import written_rows
 from optophone.evaluation.calibration import Calibration, as_good_as_people, calibrate
@@ -120,13 +121,13 @@ class CaptionEvaluation:
         source = self.sources(row)
         return self.describer.caption(source, variants=self.variants, search=self.search, hedge=False, force=True)
 
-    def _sources(self, regions: Path | None) -> Callable[[Row], Path | np.ndarray]:
+    def _sources(self, regions: Path | None) -> Callable[[Row], Path | bytes | np.ndarray]:
         """What the captioner is shown of a row: the picture's file, or its region features (R, D)."""
         if (regions is None) != (self.describer.regions is None):
             problem = "reads region features; give them with" if regions is None else "reads pictures; leave out"
             raise ConfigurationError(f"{self.part.folder}: this captioner {problem} --regions.")
         if regions is None:
-            return lambda row: self.dataset.path("picture", row)
+            return lambda row: picture_of(self.dataset, row)
         packed = PackedRegions(read_dataset(regions))
         ids = dict(zip((row["id"] for row in self.rows), packed.ids_of(self.rows), strict=True))
         return lambda row: packed[ids[row["id"]]]
@@ -178,7 +179,7 @@ class CaptionEvaluation:
         self, scoring: CaptionScoring, rows: list[tuple[str, str, str]], best: list[Description], shuffled: bool
     ) -> None:
         """The page, with the confidence as users see it."""
-        pictures = {row["id"]: self.dataset.path("picture", row) for row in self.rows}
+        pictures = picture_files(self.dataset, self.rows)
         described = zip(self.rows, best, strict=True)
         confidences = {row["id"]: found.confidence for row, found in described if found.confidence is not None}
         title = f"Captions of {self.dataset.name} {self.split} by {self.part.manifest.name}"

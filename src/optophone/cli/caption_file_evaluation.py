@@ -7,6 +7,7 @@ from typing import Any
 from optophone.cli.caption_scoring import CaptionScoring, ScoringOptions, text_table
 from optophone.core.errors import DataError
 from optophone.data.manifest import DATASET_FILE, Dataset, read_dataset
+from optophone.data.sharded_pictures import picture_files
 from optophone.evaluation.coco_captions import read_coco_references, read_coco_results
 from optophone.evaluation.comparison import Difference, compare_results, read_caption_result
 from optophone.evaluation.metric import METRICS
@@ -43,7 +44,7 @@ class CaptionFileEvaluation:
             if not all("captions" in row for row in rows):
                 raise DataError(f"{references}: {split} has no captions.")
             self.references = {row["id"]: row["captions"] for row in rows}
-            self.pictures = {row["id"]: self.dataset.path("picture", row) for row in rows if "picture" in row}
+            self.pictures = picture_files(self.dataset, rows)
         else:
             self.references, files = read_coco_references(references)
             self.pictures = {name: pictures / file for name, file in files.items()} if pictures else {}

@@ -1,6 +1,7 @@
 """`optophone prepare`: turn a downloaded data set into manifests and packed arrays to train on."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,6 +32,7 @@ DATASETS = (
     "spoken-words",
     "region-features",
     "alignments",
+    "shards",
     "non-photographs",
 )
 # The data sets that each option belongs to.
@@ -45,22 +47,22 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     "speed": SPOKEN,
     "pitch": SPOKEN,
     "margin": SPOKEN,
-    "jobs": (*SPOKEN, "alignments"),
-    "splits": ("alignments",),
+    "jobs": (*SPOKEN, "alignments", "shards"),
+    "splits": ("alignments", "shards"),
     "limit": ("alignments",),
     "utterances": ("spoken-words",),
     "dev": ("spoken-words",),
     "held_back_speakers": SPEAKERS,
     "pictures": RECORDED,
-    "skip_damaged": RECORDED,
+    "skip_damaged": (*RECORDED, "shards"),
     "precision": ("region-features",),
 }
 
 
 @click.command("prepare")
 @click.argument("dataset", type=click.Choice(DATASETS), metavar="DATASET")
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path), required=False)
+@click.argument("sources", type=click.Path(path_type=Path), nargs=-1, metavar="SOURCE...")
+@click.argument("out", type=click.Path(path_type=Path))
 @click.option(
     "--size", default=192, show_default=True, help="coco, flickr…, places-audio: side of the packed pictures."
 )
@@ -79,8 +81,17 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
 @click.option("--speed", default=175, show_default=True, help="spoken-…: words a minute.")
 @click.option("--pitch", default=50, show_default=True, help="spoken-…: pitch of the voice, 0 to 99.")
 @click.option("--margin", default=50, show_default=True, help="spoken-…: silence at both ends, ms.")
-@click.option("--jobs", type=click.IntRange(1, 256), help="spoken-…, alignments: processes.  [default: all cores]")
-@click.option("--split", "splits", multiple=True, metavar="NAME", help="alignments: only this split; give several.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), help="spoken-…, alignments, shards: processes.  [default: all cores]"
+)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    metavar="NAME[=GLOB]",
+    help="alignments: only this split. shards: NAME=GLOB, which shards are its; the first that fits counts. Give "
+    "several.  [default: what shards or their folders are called after: train, val, test]",
+)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="alignments: N utterances of each split.")
 @click.option("--utterances", default=6000, show_default=True, help="spoken-words: utterances of train.")
 @click.option("--dev", default=100, show_default=True, help="spoken-words: utterances of dev.")
@@ -96,7 +107,11 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     help="flickr8k-audio, spokencoco, speechcoco: take the splits of these prepared pictures. places-audio: the folder "
     "of Places205, to be packed.",
 )
-@click.option("--skip-damaged", is_flag=True, help="Of the same corpora: leave out missing and damaged sound files.")
+@click.option(
+    "--skip-damaged",
+    is_flag=True,
+    help="Of the same corpora: leave out missing and damaged sound files. shards: damaged samples and shards.",
+)
 @click.option("--count", default=40, show_default=True, help="non-photographs: pictures of each family.")
 @click.option("--seed", default=0, show_default=True, help="non-photographs, spoken-words: draws others.")
 @click.option(
@@ -110,8 +125,8 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
 def prepare(
     context: click.Context,
     dataset: str,
-    source: Path,
-    out: Path | None,
+    sources: tuple[Path, ...],
+    out: Path,
     size: int,
     features_only: bool,
     year: str | None,
@@ -134,6 +149,8 @@ def prepare(
 ) -> None:
     """Read DATASET in its official layout at SOURCE, write manifests and packed arrays to OUT.
 
+    Of shards, SOURCE are several: tar files, or folders of them.
+
     \b
     DATASET is one of
       flickr8k          photographs with five captions each
@@ -153,16 +170,13 @@ def prepare(
       spoken-words      random words of a pronouncing dictionary or word list (SOURCE), said by espeak-ng
       region-features   a bottom-up TSV, or a folder of .tsv, .npz or .npy files, of any pictures
       alignments        when each word and phone of prepared speech (SOURCE) is said, by pocketsphinx
+      shards            where the captioned pictures lie in WebDataset shards, to train on them as they are
       non-photographs   pages, windows, charts, noise and more, drawn by this program: give OUT alone
 
     Nothing is downloaded. An interrupted run continues when it is started again; a finished one does nothing.
     """
     _refuse_foreign_options(context, dataset)
-    if (out is None) != (dataset == "non-photographs"):
-        raise click.UsageError(
-            "non-photographs are drawn: give OUT alone." if out else f"{dataset} needs SOURCE and OUT."
-        )
-    out = out or source
+    source = _only_source(dataset, sources, out)
     finished_before = (out / "dataset.json").is_file()
     if dataset == "spoken-captions":
         from optophone.core.espeak import read_voice
@@ -183,6 +197,8 @@ def prepare(
         result = _prepare_speakers(dataset, source, out, held_back_speakers)
     elif dataset in RECORDED:
         result = _prepare_recordings(dataset, source, out, pictures, size, skip_damaged)
+    elif dataset == "shards":
+        result = _prepare_shards(sources, out, splits, skip_damaged, jobs)
     elif dataset == "region-features":
         from optophone.data.prepare.region_features import prepare_region_features
 
@@ -199,10 +215,49 @@ def prepare(
         result = prepare_non_photographs(out, count, seed)
     else:
         result = _prepare_download(dataset, source, out, size, features_only, year)
+    if skip_damaged:
+        _tell_of_damage(out)
     counts = ", ".join(f"{split.rows} {name}" for name, split in result.splits.items())
     click.echo(
         f"{out}: {dataset} {'was prepared already, nothing to do' if finished_before else 'is ready'} ({counts})"
     )
+
+
+def _tell_of_damage(out: Path) -> None:
+    from optophone.data.prepare.recordings import DAMAGED_FILE
+
+    if (out / DAMAGED_FILE).is_file():
+        n_damaged = (out / DAMAGED_FILE).read_bytes().count(b"\n")
+        click.echo(f"{out}: left out {n_damaged} that are damaged, see {DAMAGED_FILE}")
+
+
+def _only_source(dataset: str, sources: Sequence[Path], out: Path) -> Path:
+    """SOURCE of a data set that has one; what stands in for it of one that has several or none.
+
+    Raises:
+        UsageError: too few or too many are given.
+    """
+    if dataset == "non-photographs":
+        if sources:
+            raise click.UsageError("non-photographs are drawn: give OUT alone.")
+        return out
+    if not sources or (len(sources) > 1 and dataset != "shards"):
+        raise click.UsageError(f"{dataset} needs SOURCE and OUT" + (", and nothing else." if sources else "."))
+    return sources[0]
+
+
+def _prepare_shards(
+    sources: Sequence[Path], out: Path, splits: Sequence[str], skip_damaged: bool, jobs: int | None
+) -> "Dataset":
+    from optophone.data.prepare.caption_shards import prepare_caption_shards
+
+    patterns = []
+    for given in splits:
+        name, equals, pattern = given.partition("=")
+        if not (name and equals and pattern):
+            raise click.UsageError(f"--split {given}: shards need NAME=GLOB, for instance train='coco-0*.tar'.")
+        patterns.append((name, pattern))
+    return prepare_caption_shards(sources, out, patterns, skip_damaged, jobs)
 
 
 def _prepare_speakers(dataset: str, source: Path, out: Path, held_back_speakers: int) -> "Dataset":

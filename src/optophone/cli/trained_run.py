@@ -21,6 +21,7 @@ from optophone.core.vocabulary import Vocabulary
 from optophone.data.manifest import Dataset, read_dataset
 from optophone.data.unit_symbols import UnitSymbols
 from optophone.data.voice_segments import VoiceSegments, sounding_rows
+from optophone.data.written_captions import pictures_of
 from optophone.export.acoustic import TrainedAcoustic, export_acoustic
 from optophone.export.captioner import TrainedCaptioner, export_captioner
 from optophone.export.parallel import TrainedParallel, export_parallel
@@ -111,9 +112,15 @@ def _export_captioner(experiment: Any, run: Path, folder: Path, precision: Preci
         pictures = spread(packed.ids_of(dataset.rows("dev")), N_EXAMPLE_PICTURES)
         return export_captioner(trained, folder, precision, [], [packed[picture] for picture in pictures])
     trained = TrainedCaptioner(model, name, vocabulary, PictureSpec(size, size), search, facts, units=origin)
-    calibration = spread(dataset.array("train", "pictures"), N_CALIBRATION_PICTURES)
-    examples = spread(dataset.array("dev", "pictures"), N_EXAMPLE_PICTURES)
+    calibration = _some_pictures(dataset, "train", size, N_CALIBRATION_PICTURES)
+    examples = _some_pictures(dataset, "dev", size, N_EXAMPLE_PICTURES)
     return export_captioner(trained, folder, precision, calibration, examples)
+
+
+def _some_pictures(dataset: Dataset, split: str, size: int, n: int) -> list[np.ndarray]:
+    """About `n` pictures (H, W, 3) uint8 of a split, evenly spread; those in shards at this size."""
+    pictures = pictures_of(dataset, split, dataset.rows(split), size)
+    return list(pictures[np.array(spread(range(len(pictures)), n))])
 
 
 def _export_acoustic(

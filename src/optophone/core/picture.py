@@ -125,6 +125,12 @@ def load_picture(
         return _from_image(image, name, limits)
 
 
+def enough_pixels(spec: PictureSpec) -> int:
+    """A side of what a picture may be shrunk to while it is decoded: three times what the encoder takes leaves
+    photographs of ordinary size alone and quarters those of a telephone."""
+    return 3 * max(spec.height, spec.width)
+
+
 def resize_picture(picture: np.ndarray, spec: PictureSpec) -> np.ndarray:
     """`picture` (H, W, 3) uint8 as (spec.height, spec.width, 3) uint8: bicubic, low-pass filtered when made smaller."""
     assert (picture.dtype, picture.shape[2:]) == (np.uint8, (3,))

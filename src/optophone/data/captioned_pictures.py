@@ -16,7 +16,7 @@ from optophone.core.unit_origin import UnitRuns
 from optophone.core.vocabulary import Vocabulary, build_phones, build_words, tacotron2_characters
 from optophone.data.augmentation import Among, AugmentationConfig, augment
 from optophone.data.manifest import Row
-from optophone.data.pictures import as_batch, normalize, resized
+from optophone.data.pictures import Pictures, as_batch, normalize, resized
 from optophone.data.steps import StepItems
 from optophone.data.unit_symbols import read_unit_symbols
 
@@ -50,6 +50,7 @@ class CaptionedPicturesConfig:
         sizes: (first step, pixels) pairs, rising.
         size: pixels in validation and after the export.
         dev_limit: pictures of the validation during training; 0 for all.
+        shards_at_once: of a data set over shards, how many are mixed: more mix better, fewer are read more in one go.
     """
 
     folder: str
@@ -68,6 +69,7 @@ class CaptionedPicturesConfig:
     size: int = 192
     dev_limit: int = 0
     augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(0.6, 1.2, 0.5, 0.2))
+    shards_at_once: int = 8
 
     def __post_init__(self) -> None:
         """Refuse units without a column of them, such a column for other symbols, and shares that are none."""
@@ -75,11 +77,18 @@ class CaptionedPicturesConfig:
             raise ConfigurationError("data.symbols: units and data.units, a column of them, need each other.")
         if not 0 < self.pairs_share <= 1:
             raise ConfigurationError(f"data.pairs_share is {self.pairs_share}; give more than 0, at most 1.")
+        if self.shards_at_once < 1:
+            raise ConfigurationError(f"data.shards_at_once is {self.shards_at_once}; give 1 or more.")
 
     @property
     def symbols_per_word(self) -> int:
         """How many symbols the captions have for each word, the space counted."""
         return SYMBOLS_PER_WORD[self.symbols]
+
+    @property
+    def largest(self) -> int:
+        """Pixels of a side that pictures are needed at: the most that training or validation shows."""
+        return max(self.size, *(size for _, size in self.sizes))
 
     @property
     def longest(self) -> int:
@@ -178,7 +187,7 @@ class CaptionedPictures(Dataset):
 
     def __init__(
         self,
-        pictures: np.ndarray,
+        pictures: Pictures,
         captions: list[list[list[int]]],
         vocabulary: Vocabulary,
         config: CaptionedPicturesConfig,

@@ -25,6 +25,7 @@ from optophone.core.whole_file import write_whole
 FORMAT = 1
 DATASET_FILE = "dataset.json"
 PATH_FIELDS = ("picture", "audio")
+SHARDS = "shards"  # the option of a data set whose pictures lie in tar files: split → shard → its size in bytes
 _TEXTS = ("name", "source", "layout", "licence")
 # What the known fields of a row must hold; a row may carry further fields.
 FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
@@ -38,6 +39,8 @@ FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
     "caption_index": int,
     "offset": int,
     "n_samples": int,
+    "n_bytes": int,
+    "sha256": str,
     "sample_rate": int,
     "duration_s": (int, float),
     "captions": list,
@@ -84,8 +87,18 @@ class Dataset:
         return read_manifest(self.folder / f"{split}.jsonl")
 
     def path(self, kind: str, row: Mapping[str, Any]) -> Path:
-        """The file that `row[kind]` names; kind is "picture" or "audio"."""
-        return self.roots.get(kind, self.folder) / row[kind]
+        """The file that `row[kind]` names; kind is "picture" or "audio".
+
+        Raises:
+            DataError: the picture is no file but lies in a shard.
+        """
+        if kind == "picture" and "n_bytes" in row:
+            raise DataError(self._only_in_shards())
+        return self.root(kind) / row[kind]
+
+    def root(self, kind: str) -> Path:
+        """The folder that relative paths of this kind start from."""
+        return self.roots.get(kind, self.folder)
 
     def wave(self, row: Mapping[str, Any]) -> tuple[np.ndarray, int]:
         """The audio of `row`: (N,) float32 mono, -1..1, and its sample rate in Hz.
@@ -114,6 +127,8 @@ class Dataset:
         """The packed array `kind` ("pictures", "labels") of `split`, memory-mapped; entry i belongs to row i."""
         self._require(split)
         path = self.folder / f"{split}.{kind}.npy"
+        if not path.is_file() and kind == "pictures" and SHARDS in self.options:
+            raise DataError(self._only_in_shards())
         if not path.is_file():
             raise DataError(f"{path}: no packed {kind} in this data set; prepare it again in an empty folder.")
         array = np.load(path, mmap_mode="r")
@@ -129,6 +144,12 @@ class Dataset:
         """sha256 over the manifests of all splits: what a bundle records as `data_manifest_hash`."""
         lines = [f"{name} {split.sha256}\n" for name, split in sorted(self.splits.items())]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def _only_in_shards(self) -> str:
+        return (
+            f"{self.folder}: its pictures lie in shards, which captioners train on and evaluate captions reads; "
+            "prepare the pictures from their files for anything else."
+        )
 
     def _require(self, split: str) -> None:
         if split not in self.splits:

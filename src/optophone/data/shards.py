@@ -4,12 +4,17 @@ Members of a sample stand together and share a name up to the first dot of the f
 `beach/0001.json` are one sample, of key `beach/0001`. Nothing is unpacked to disk: names are keys and no paths. Headers
 and members have limits, links and devices are passed over, and a shard that ends before its end mark is refused.
 
+What was found in a shard once can be read again by its place, as long as it is what it was (`read_place`).
+
 Source: WebDataset's description of its format; POSIX.1-2001, pax interchange format.
 """
 
+import hashlib
+import itertools
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from optophone.core.errors import DataError
@@ -33,6 +38,48 @@ class Sample(NamedTuple):
     error: str = ""
 
 
+class Member(NamedTuple):
+    """A file of a sample: the rest of its name from the first dot on, where its content begins, and the content."""
+
+    suffix: str
+    offset: int
+    content: bytes
+
+
+class Group(NamedTuple):
+    """A sample with those of its members that are wanted, in their order; `error` as in `Sample`."""
+
+    key: str
+    members: tuple[Member, ...]
+    error: str = ""
+
+
+class Place(NamedTuple):
+    """Where in a shard a member's content lies, and the hash that tells whether it is still the same."""
+
+    offset: int
+    n_bytes: int
+    sha256: str
+
+
+def list_shards(places: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """The shards of `places`, absolute, each once; of a folder those that lie in it, in the order of their names.
+
+    Raises:
+        DataError: one is not there, or a folder without any.
+    """
+    found: list[str] = []
+    for place in [os.fspath(place) for place in places]:
+        inside = sorted(str(path) for path in Path(place).glob("*.tar")) if os.path.isdir(place) else [place]
+        if not inside:
+            raise DataError(f"{place}: no shards (*.tar) in this folder.")
+        found += [os.path.abspath(name) for name in inside]
+    for shard in found:
+        if not os.path.isfile(shard):
+            raise DataError(f"{shard}: no such shard.")
+    return list(dict.fromkeys(found))
+
+
 def read_samples(path: str | os.PathLike[str], suffixes: Sequence[str], max_bytes: int) -> Iterator[Sample]:
     """The members of a shard whose names end in one of `suffixes`, in their order, one of each key.
 
@@ -51,17 +98,63 @@ def read_samples(path: str | os.PathLike[str], suffixes: Sequence[str], max_byte
                 key, suffix = split_name(name)
                 if suffix not in suffixes:
                     continue
-                error = ""
-                if not is_inside(name):
-                    error = "has a name that is absolute or climbs out of its folder"
-                elif key in seen:
+                error = _refusal(name, size, max_bytes)
+                if key in seen and is_inside(name):
                     error = "is there twice"
-                elif size > max_bytes:
-                    error = f"is larger than {max_bytes / 2**20:.0f} MiB"
                 seen.add(key)
                 yield Sample(key, b"" if error else file.read(size), error)
     except OSError as error:
         raise DataError(f"{path}: cannot read the shard ({error.strerror}).") from None
+
+
+def read_groups(path: str | os.PathLike[str], limits: Mapping[str, int]) -> Iterator[Group]:
+    """The samples of a shard with all members whose suffixes are wanted, in their order.
+
+    Args:
+        path: a tar file that is not compressed.
+        limits: suffix, in lower case and with the dot → the most bytes of such a member.
+
+    Raises:
+        DataError: no tar file, damaged, or cut off.
+    """
+    seen: set[str] = set()
+    try:
+        with open(path, "rb") as file:
+            wanted = _wanted(file, str(path), limits)
+            for key, found in itertools.groupby(wanted, key=lambda one: one[0]):
+                members: list[Member] = []
+                errors: list[str] = []
+                for _, member, error in found:
+                    errors += [error] if error else []
+                    errors += [f"has two {member.suffix}"] if member.suffix in {one.suffix for one in members} else []
+                    members.append(member)
+                if key in seen:
+                    errors.append("is there twice, or its members do not stand together")
+                seen.add(key)
+                yield Group(key, () if errors else tuple(members), errors[0] if errors else "")
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the shard ({error.strerror}).") from None
+
+
+def read_place(file: BinaryIO, path: str, place: Place) -> bytes:
+    """The content of a member that was found in the shard before.
+
+    Args:
+        file: the shard, open.
+        path: its name, for messages.
+        place: where the member was.
+
+    Raises:
+        DataError: something else lies there now.
+    """
+    try:
+        file.seek(place.offset)
+        content = file.read(place.n_bytes)
+    except (OSError, ValueError, OverflowError) as error:
+        raise DataError(f"{path}: cannot read the shard ({error}).") from None
+    if len(content) != place.n_bytes or hashlib.sha256(content).hexdigest() != place.sha256:
+        raise DataError(f"{path}: was changed or cut off since it was indexed; prepare the shards again.")
+    return content
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -69,6 +162,22 @@ def split_name(name: str) -> tuple[str, str]:
     folder, slash, file = name.rpartition("/")
     stem, dot, suffix = file.partition(".")
     return folder + slash + stem, (dot + suffix).lower()
+
+
+def _wanted(file: BinaryIO, path: str, limits: Mapping[str, int]) -> Iterator[tuple[str, Member, str]]:
+    """Key, member, and why the member is refused, if it is, of all members with a limit."""
+    for name, size in _members(file, path):
+        key, suffix = split_name(name)
+        if suffix in limits:
+            offset, error = file.tell(), _refusal(name, size, limits[suffix])
+            yield key, Member(suffix, offset, b"" if error else file.read(size)), error
+
+
+def _refusal(name: str, size: int, max_bytes: int) -> str:
+    """Why a member is not read, "" where it is."""
+    if not is_inside(name):
+        return "has a name that is absolute or climbs out of its folder"
+    return f"is larger than {max_bytes / 2**20:.0f} MiB" if size > max_bytes else ""
 
 
 def _members(file: BinaryIO, path: str) -> Iterator[tuple[str, int]]:

@@ -64,13 +64,48 @@ def shuffled_plan(n_items: int, batch_size: int, seed: int) -> Plan:
     Raises:
         ConfigurationError: a batch of nothing, or of more items than there are.
     """
-    if not 0 < batch_size <= n_items:
-        raise ConfigurationError(f"data.batch_size is {batch_size}; give 1 to {n_items}, the items of the data set.")
+    _check_batch_size(batch_size, n_items)
 
     def plan(epoch: int) -> list[list[int]]:
         order = np.random.default_rng((seed, 0, epoch)).permutation(n_items)
         usable = n_items - n_items % batch_size
         return order[:usable].reshape(-1, batch_size).tolist()
+
+    return plan
+
+
+def sharded_plan(shards: Sequence[int], batch_size: int, shards_at_once: int, seed: int) -> Plan:
+    """Batches of items that lie in shards, some shards after the other, so that none is read from twice in a pass.
+
+    Each pass takes the shards in another order, some at a time, and the items of those in random order. Every item has
+    its turn in every pass: the last batch of one is filled with the first items of the next. Within a batch the items
+    stand shard by shard, so that each of several processes reads from some of the shards more than from all.
+
+    Args:
+        shards: number of the shard that each item lies in.
+        batch_size: items of a batch.
+        shards_at_once: how many shards are mixed; about as many at the end of a pass.
+        seed: of the run.
+
+    Raises:
+        ConfigurationError: a batch of nothing, or of more items than there are.
+    """
+    _check_batch_size(batch_size, len(shards))
+    assert shards_at_once > 0
+    of_item = np.asarray(shards)
+    items = [np.flatnonzero(of_item == shard) for shard in np.unique(of_item)]
+
+    @functools.lru_cache(maxsize=2)
+    def order(epoch: int) -> np.ndarray:
+        rng = np.random.default_rng((seed, 0, epoch))
+        windows = np.array_split(rng.permutation(len(items)), -(-len(items) // shards_at_once))
+        return np.concatenate([rng.permutation(np.concatenate([items[i] for i in window])) for window in windows])
+
+    def plan(epoch: int) -> list[list[int]]:
+        flat = np.concatenate([order(epoch), order(epoch + 1)[: batch_size - 1]])
+        first = -epoch * len(shards) % batch_size  # what the batch before took of this pass
+        batches = [flat[i : i + batch_size] for i in range(first, len(shards), batch_size)]
+        return [batch[np.lexsort((batch, of_item[batch]))].tolist() for batch in batches]
 
     return plan
 
@@ -142,6 +177,11 @@ def batches_from(plan: Plan, step: int) -> Iterator[list[int]]:
         step = 0
         epoch += 1
         batches = plan(epoch)
+
+
+def _check_batch_size(batch_size: int, n_items: int) -> None:
+    if not 0 < batch_size <= n_items:
+        raise ConfigurationError(f"data.batch_size is {batch_size}; give 1 to {n_items}, the items of the data set.")
 
 
 class SegmentSampler(Sampler[StepItems]):

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from optophone.core.errors import DataError
 from optophone.core.vocabulary import VocabularyKind
 from optophone.data.manifest import Dataset, Row
 from optophone.data.phones import caption_rows
+from optophone.data.pictures import Pictures
+from optophone.data.sharded_pictures import ShardedPictures, in_shards
 from optophone.data.unit_symbols import UnitSymbols
 
 
@@ -39,8 +39,20 @@ def written_rows(dataset: Dataset, split: str, symbols: VocabularyKind, units: U
     return rows
 
 
-def pictures_of(dataset: Dataset, split: str, rows: Sequence[Row]) -> np.ndarray:
-    """The packed pictures (n, H, W, 3) uint8 of `rows`, which are all or some of `split`, in their order."""
+def pictures_of(dataset: Dataset, split: str, rows: Sequence[Row], side: int | None = None) -> Pictures:
+    """The pictures (n, H, W, 3) uint8 of `rows`, which are all or some of `split`, in their order.
+
+    Args:
+        dataset: with packed pictures, or over shards.
+        split: of it.
+        rows: of that.
+        side: pixels that pictures in shards are squashed to; None where shards are not read.
+
+    Raises:
+        DataError: the pictures are not there.
+    """
+    if side is not None and in_shards(rows):
+        return ShardedPictures(dataset, rows, side)
     packed = dataset.array(split, "pictures")
     if len(rows) == len(packed):
         return packed

@@ -9,7 +9,7 @@ from optophone.core.configuration import check_ranges, from_mapping
 from optophone.core.errors import BundleError, ConfigurationError
 from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
 from optophone.core.k_means_units import KMeansUnits
-from optophone.core.picture import PictureSpec
+from optophone.core.picture import enough_pixels
 from optophone.core.protocols import AcousticModel, SpeechRecognizer, UnitEncoder, Vocoder
 from optophone.core.regions import RegionSpec
 from optophone.pipelines import Describer, DirectPipeline, Hedge, Pipeline, TokenPipeline, Voice, VoiceConfig
@@ -142,12 +142,6 @@ def _direct_pipeline(opened: Bundle, threads: int | None) -> DirectPipeline:
     return DirectPipeline(
         model, vocoder, _voice_config(opened), enough_pixels(part.manifest.picture), photograph_detector(part)
     )
-
-
-def enough_pixels(spec: PictureSpec) -> int:
-    """A side of what a picture may be shrunk to while it is decoded: three times what the encoder takes leaves
-    photographs of ordinary size alone and quarters those of a telephone."""
-    return 3 * max(spec.height, spec.width)
 
 
 def photograph_detector(part: Bundle) -> NumpyPhotographDetector | None:

@@ -26,9 +26,10 @@ from optophone.data.captions_alone import CaptionsAlone, read_other_speech
 from optophone.data.manifest import Dataset, Row, read_dataset
 from optophone.data.packed_regions import PackedRegions
 from optophone.data.pairs import alone, exchange_captions, paired_rows, plan_over
-from optophone.data.pictures import as_batch, normalize, resized
+from optophone.data.pictures import Pictures, as_batch, normalize, resized
 from optophone.data.pictures_alone import PicturesAlone
-from optophone.data.steps import shuffled_plan
+from optophone.data.sharded_pictures import ShardedPictures
+from optophone.data.steps import Plan, sharded_plan, shuffled_plan
 from optophone.data.unit_symbols import UnitSymbols, read_unit_symbols
 from optophone.data.written_captions import pictures_of, written_rows
 from optophone.evaluation.captions import Tokenizer, score_captions, tokenize_words
@@ -247,7 +248,7 @@ def attention_strip(picture: Tensor, attention: np.ndarray) -> Tensor:
 def dev_pictures(dataset: Dataset, config: CaptionedPicturesConfig, rows: list[Row] | None = None) -> list[Tensor]:
     """The development pictures, or those of `rows` alone, in batches (50, 3, size, size)."""
     rows = (dataset.rows("dev") if rows is None else rows)[: config.dev_limit or None]
-    packed = pictures_of(dataset, "dev", rows)
+    packed = pictures_of(dataset, "dev", rows, config.size)
     spec = PictureSpec(config.size, config.size)
     chunks = (resized(packed[first : first + 50], spec) for first in range(0, len(packed), 50))
     return [normalize(as_batch(chunk), spec) for chunk in chunks]
@@ -294,7 +295,7 @@ def build_model(experiment: CaptioningExperiment, vocabulary: Vocabulary) -> Cap
 
 def shown_pictures(
     experiment: CaptioningExperiment,
-    pictures: np.ndarray,
+    pictures: Pictures,
     captions: list[list[list[int]]],
     vocabulary: Vocabulary,
     model: Captioner,
@@ -332,7 +333,7 @@ def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
     if regions is not None:
         training_set: TrainingSet = CaptionedRegions(regions, regions.ids_of(rows), captions, vocabulary, data)
     else:
-        pictures, cache = pictures_of(dataset, "train", rows), folder.parent / "regions"
+        pictures, cache = pictures_of(dataset, "train", rows, data.largest), folder.parent / "regions"
         training_set = shown_pictures(experiment, pictures, captions, vocabulary, model, cache)
     reward = _reward(experiment, dataset, vocabulary, units, captions) if experiment.self_critical else None
     objective: Objective = CaptioningObjective(experiment, vocabulary, dev_rows, reward)
@@ -342,12 +343,21 @@ def run_captioning(experiment: CaptioningExperiment, folder: Path) -> None:
         around = surroundings(experiment, written, paired, training_set, vocabulary)
         learner, objective, methods = learn_unpaired(experiment, model, objective, around, vocabulary)
     training = Training(learner, objective, experiment.optimizer, experiment.trainer)
-    plan = plan_over(shuffled_plan(len(paired), data.batch_size, experiment.trainer.seed), paired)
+    plan = plan_over(plan_of(training_set, paired, data, experiment.trainer.seed), paired)
     train, dev = training_loader(training_set, plan, experiment.trainer), _dev_loader(dataset, data, dev_rows, regions)
     fit(training, train, dev, folder, experiment.trainer, callbacks_of(methods))
     trained: Any = training.best_model
     if is_first():
         save_weights(trained.captioner if experiment.unpaired else trained, folder / WEIGHTS)
+
+
+def plan_of(training_set: TrainingSet, paired: list[int], data: CaptionedPicturesConfig, seed: int) -> Plan:
+    """The order of the `paired` pictures: at random, or by shards where they are read from these."""
+    pictures = training_set.pictures if isinstance(training_set, CaptionedPictures) else None
+    if isinstance(pictures, ShardedPictures):
+        shards = [pictures.shards[place] for place in paired]
+        return sharded_plan(shards, data.batch_size, data.shards_at_once, seed)
+    return shuffled_plan(len(paired), data.batch_size, seed)
 
 
 def _check_processes(experiment: CaptioningExperiment) -> None:

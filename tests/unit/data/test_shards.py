@@ -1,25 +1,27 @@
 """Shards as WebDataset writes them, and shards that want to do harm."""
 
+import hashlib
 import io
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from optophone.core.errors import DataError
-from optophone.data.shards import MAX_HEADER, read_samples, split_name
+from optophone.data.shards import (
+    MAX_HEADER,
+    Place,
+    list_shards,
+    read_groups,
+    read_place,
+    read_samples,
+    split_name,
+)
+from tiny_shards import write_shard
 
 SUFFIXES = (".jpg", ".png")
-
-
-def write_shard(path: Path, members: Sequence[tuple[str, bytes]], format: int = tarfile.PAX_FORMAT) -> Path:
-    with tarfile.open(path, "w", format=format) as archive:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
+LIMITS = {".jpg": 1000, ".png": 1000, ".txt": 10}
 
 
 def read(path: Path, max_bytes: int = 1000) -> list[tuple[str, bytes, str]]:
@@ -121,3 +123,72 @@ def test_a_shard_that_cannot_be_read_to_its_end(tmp_path: Path, harm: Callable[[
 def test_a_missing_shard(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read the shard"):
         read(tmp_path / "nowhere.tar")
+
+
+def groups(path: Path) -> list[tuple[str, list[tuple[str, bytes]], str]]:
+    return [
+        (found.key, [(one.suffix, one.content) for one in found.members], found.error)
+        for found in read_groups(path, LIMITS)
+    ]
+
+
+def test_members_of_a_sample_come_together(tmp_path: Path) -> None:
+    members = [("a.txt", b"an a"), ("a.json", b"{}"), ("a.JPG", b"A"), ("b/c.cls", b"1"), ("b/c.png", b"C" * 700)]
+    found = groups(write_shard(tmp_path / "x.tar", members))
+    assert found == [("a", [(".txt", b"an a"), (".jpg", b"A")], ""), ("b/c", [(".png", b"C" * 700)], "")]
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ([("../a.jpg", b"A")], "climbs out"),
+        ([("/a.jpg", b"A")], "is absolute"),
+        ([("a.jpg", b"A" * 1001)], "is larger than"),
+        ([("a.jpg", b"A"), ("a.txt", b"far too long")], "is larger than"),
+        ([("a.jpg", b"A"), ("a.jpg", b"B")], "has two .jpg"),
+    ],
+)
+def test_a_sample_with_a_member_that_is_refused_is_refused(
+    tmp_path: Path, members: list[tuple[str, bytes]], says: str
+) -> None:
+    first, last = groups(write_shard(tmp_path / "x.tar", [*members, ("z.jpg", b"Z")]))
+    assert says in first[2]
+    assert first[1] == []
+    assert last == ("z", [(".jpg", b"Z")], "")
+
+
+def test_members_that_do_not_stand_together(tmp_path: Path) -> None:
+    found = groups(write_shard(tmp_path / "x.tar", [("a.jpg", b"A"), ("b.jpg", b"B"), ("a.txt", b"an a")]))
+    assert [error for _, _, error in found] == ["", "", "is there twice, or its members do not stand together"]
+
+
+@pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_what_was_found_is_read_again_by_its_place(tmp_path: Path, format: int) -> None:
+    names = ["a.jpg", f"{'deep/' * 30}b.jpg", "ä.jpg"]
+    path = write_shard(tmp_path / "x.tar", [(name, name.encode() * 9) for name in names], format)
+    places = [
+        Place(member.offset, len(member.content), hashlib.sha256(member.content).hexdigest())
+        for group in read_groups(path, {".jpg": 10000})
+        for member in group.members
+    ]
+    with open(path, "rb") as file:
+        assert [read_place(file, str(path), place) for place in reversed(places)] == [
+            name.encode() * 9 for name in reversed(names)
+        ]
+        for wrong in (places[0]._replace(offset=513), places[0]._replace(n_bytes=10**6), Place(10**30, 1, "")):
+            with pytest.raises(DataError, match=r"x\.tar: ") as raised:
+                read_place(file, str(path), wrong)
+            assert "\n" not in str(raised.value)
+
+
+def test_shards_of_folders_stand_in_order_and_come_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("more").mkdir()
+    for name in ("z.tar", "more/b.tar", "more/a.tar", "more/a.txt"):
+        Path(name).touch()
+    found = list_shards(["z.tar", "more", Path("more/a.tar")])
+    assert found == [str(tmp_path / name) for name in ("z.tar", "more/a.tar", "more/b.tar")]
+    Path("empty").mkdir()
+    for place, says in (("empty", "no shards"), ("y.tar", "no such shard")):
+        with pytest.raises(DataError, match=f"^{place}: {says}" if place == "empty" else says):
+            list_shards([place])

@@ -1,6 +1,6 @@
 """The items of a step follow from the seed and the step alone; every item has its turn."""
 
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -14,12 +14,15 @@ from optophone.data.steps import (
     StepItems,
     length_plan,
     mixed_plan,
+    sharded_plan,
     shuffled_plan,
 )
 
+SHARDS = [0] * 7 + [1] * 3 + [2] * 9 + [3] * 5 + [4] * 7
 LENGTHS = [int(length) for length in np.random.default_rng(4).integers(5, 120, 57)]
 PLANS: dict[str, Plan] = {
     "shuffled": shuffled_plan(23, 5, seed=7),
+    "by shards": sharded_plan(SHARDS, 5, shards_at_once=2, seed=7),
     "by length": length_plan(LENGTHS, frames_per_batch=300, max_batch=6, seed=7),
     "mixed": mixed_plan([shuffled_plan(23, 5, 7), length_plan(LENGTHS, 300, 6, 7)], [23, 57], [0.6, 0.4], seed=7),
 }
@@ -48,6 +51,7 @@ def test_another_pass_and_another_seed_are_in_another_order() -> None:
     for make in (
         lambda seed: shuffled_plan(23, 5, seed),
         lambda seed: length_plan(LENGTHS, 300, 6, seed),
+        lambda seed: sharded_plan(SHARDS, 5, 2, seed),
         lambda seed: mixed_plan([lambda epoch: [[0]], lambda epoch: [[0]]], [1, 1], [0.5, 0.5], seed),
     ):
         assert make(1)(0) == make(1)(0)
@@ -110,8 +114,12 @@ def test_passes_follow_each_other_without_a_gap(plan: Plan) -> None:
 
 @pytest.mark.parametrize("batch_size", [0, 24])
 def test_an_impossible_batch_size_is_refused(batch_size: int) -> None:
-    with pytest.raises(ConfigurationError, match=r"batch_size is .*1 to 23"):
-        shuffled_plan(23, batch_size, seed=0)
+    for make in (
+        lambda: shuffled_plan(23, batch_size, seed=0),
+        lambda: sharded_plan([0, 1, 2] * 7 + [0, 1], batch_size, 2, 0),
+    ):
+        with pytest.raises(ConfigurationError, match=r"batch_size is .*1 to 23"):
+            make()
 
 
 def test_a_mixture_keeps_its_shares() -> None:
@@ -145,3 +153,37 @@ def test_portions_are_even_and_complete(n_items: int, count: int) -> None:
     portions = [list(range(n_items))[Portion(number, count).of(n_items)] for number in range(count)]
     assert [item for portion in portions for item in portion] == list(range(n_items))
     assert max(map(len, portions)) - min(map(len, portions)) <= 1
+
+
+def test_every_item_in_shards_comes_once_a_pass() -> None:
+    """Batches go on from pass to pass, so that nothing is left out where the last would be too small."""
+    flat = [index for epoch in range(5) for batch in PLANS["by shards"](epoch) for index in sorted(batch)]
+    assert len(flat) == 5 * len(SHARDS), "five passes are whole batches"
+    batches = [batch for epoch in range(5) for batch in PLANS["by shards"](epoch)]
+    assert [len(batch) for batch in batches] == [5] * len(SHARDS)
+    assert np.bincount(flat).tolist() == [5] * len(SHARDS)
+
+
+def test_shards_are_read_one_after_the_other() -> None:
+    """The shards of a window are done before the next begins; none comes back within a pass."""
+    plan = sharded_plan(SHARDS, 1, shards_at_once=2, seed=7)
+    for epoch in range(5):
+        shards = [SHARDS[index] for [index] in plan(epoch)]
+        places = {shard: [i for i, other in enumerate(shards) if other == shard] for shard in set(shards)}
+        open_at = [{shard for shard, at in places.items() if at[0] <= i <= at[-1]} for i in range(len(shards))]
+        assert max(map(len, open_at)) == 2
+        assert sorted(shards) == sorted(SHARDS)
+
+
+def test_a_window_over_all_shards_is_a_plain_shuffle() -> None:
+    plan = sharded_plan(SHARDS, 1, shards_at_once=99, seed=7)
+    order = [index for epoch in range(40) for [index] in plan(epoch)]
+    neighbours = np.mean([SHARDS[one] == SHARDS[other] for one, other in pairwise(order)])
+    expected = sum((SHARDS.count(shard) / len(SHARDS)) ** 2 for shard in set(SHARDS))
+    assert neighbours == pytest.approx(expected, abs=0.05)
+
+
+def test_within_a_step_items_stand_shard_by_shard() -> None:
+    """So each of two processes reads mostly from its own shards."""
+    for batch in sharded_plan(SHARDS, 9, 3, seed=1)(0):
+        assert [(SHARDS[index], index) for index in batch] == sorted((SHARDS[index], index) for index in batch)
