@@ -9,12 +9,14 @@ is the median over repeats, after one that is not counted. docs/scaling.md multi
 import argparse
 import io
 import json
+import shutil
 import statistics
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from main_job import foreign_seconds, machine
@@ -23,13 +25,19 @@ from optophone.core.audio import encode_wave, read_wave
 from optophone.core.mel import MelSpec, log_mel
 from optophone.core.picture import PictureSpec, load_picture, resize_picture
 from optophone.core.whole_file import write_whole
+from optophone.data.manifest import read_dataset
 from optophone.data.shards import read_samples
 from optophone.runtime.load import load, load_unit_encoder
+
+if TYPE_CHECKING:
+    from optophone.data.captioned_pictures import CaptionedPictures
+    from optophone.data.pictures import Pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 SOUND_S = 4.4  # a spoken caption of SpokenCOCO: 742 hours of 605,495 of them (Hsu et al. 2020, table 1)
 N_IN_SHARD = 200
 BATCH = 20
+CAPTION = "a dog runs over the green grass of a large park"
 
 
 def cost(work: Callable[[], object], repeats: int, items: int = 1) -> float:
@@ -76,36 +84,72 @@ def shard_costs(photo: bytes, repeats: int) -> dict[str, float]:
         path = Path(folder) / "x.tar"
 
         def write() -> None:
-            with tarfile.open(path, "w") as archive:
-                for number in range(N_IN_SHARD):
-                    info = tarfile.TarInfo(f"{number:06}.jpg")
-                    info.size = len(photo)
-                    archive.addfile(info, io.BytesIO(photo))
+            write_shard(path, [(f"{number:06}.jpg", photo) for number in range(N_IN_SHARD)])
 
         found = {"write a photo into a shard": cost(write, repeats, N_IN_SHARD)}
         found["read it"] = cost(lambda: list(read_samples(path, (".jpg",), 1 << 24)), repeats, N_IN_SHARD)
     return found
 
 
+def write_shard(path: Path, members: list[tuple[str, bytes]]) -> None:
+    """A tar file of `members`, name and content."""
+    with tarfile.open(path, "w") as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+
+
+def training_data(pictures: "Pictures") -> "CaptionedPictures":
+    """A batch of pictures with five captions each."""
+    from optophone.core.vocabulary import build_words
+    from optophone.data.captioned_pictures import CaptionedPictures, CaptionedPicturesConfig, encode_captions
+
+    rows = [{"id": str(i), "captions": [CAPTION] * 5} for i in range(BATCH)]
+    vocabulary = build_words([CAPTION], 1)
+    return CaptionedPictures(pictures, encode_captions(rows, vocabulary), vocabulary, CaptionedPicturesConfig(""))
+
+
 def training_costs(repeats: int) -> dict[str, float]:
     """Of a photo with five captions in a training step, before the network sees it."""
     import torch
 
-    from optophone.core.vocabulary import build_words
-    from optophone.data.captioned_pictures import CaptionedPictures, CaptionedPicturesConfig, encode_captions
     from optophone.data.steps import Portion, StepItems
 
     torch.set_num_threads(1)
-    rows = [{"id": str(i), "captions": ["a dog runs over the green grass of a large park"] * 5} for i in range(BATCH)]
-    vocabulary = build_words((caption for row in rows for caption in row["captions"]), 1)
-    pictures = np.random.default_rng(0).integers(0, 256, (BATCH, 192, 192, 3), dtype=np.uint8)
-    data = CaptionedPictures(pictures, encode_captions(rows, vocabulary), vocabulary, CaptionedPicturesConfig(""))
+    data = training_data(np.random.default_rng(0).integers(0, 256, (BATCH, 192, 192, 3), dtype=np.uint8))
     whole = StepItems(0, 0, range(BATCH))
     half = StepItems(0, 0, range(BATCH), Portion(0, 2))
     return {
         "augment and collate a photo": cost(lambda: data[whole], repeats, BATCH),
         "the same where 2 processes share a step": cost(lambda: data[half], repeats, BATCH // 2),
     }
+
+
+def sharded_costs(photos: list[bytes], repeats: int) -> dict[str, float]:
+    """The same of a photo that lies in a shard; and of finding it there, once."""
+    from optophone.data.prepare.caption_shards import prepare_caption_shards
+    from optophone.data.steps import StepItems
+    from optophone.data.written_captions import pictures_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        shard, out = Path(folder) / "train.tar", Path(folder) / "index"
+        members = []
+        for i in range(BATCH):
+            members += [(f"{i}.jpg", photos[i % len(photos)]), (f"{i}.txt", CAPTION.encode())]
+        write_shard(shard, members)
+
+        def index() -> None:
+            shutil.rmtree(out, ignore_errors=True)
+            prepare_caption_shards([shard], out, jobs=1)
+
+        found = {"index a photo in a shard": cost(index, repeats, BATCH)}
+        dataset = read_dataset(out)
+        pictures = pictures_of(dataset, "train", dataset.rows("train"), 192)
+        data, whole = training_data(pictures), StepItems(0, 0, range(BATCH))
+        found["read it there, decode and squash it"] = cost(lambda: pictures[:], repeats, BATCH)
+        found["read, decode, augment and collate it"] = cost(lambda: data[whole], repeats, BATCH)
+    return found
 
 
 def main() -> None:
@@ -124,6 +168,7 @@ def main() -> None:
         **sound_costs(options.units, options.repeats),
         **shard_costs(photos[0], options.repeats),
         **training_costs(options.repeats),
+        **sharded_costs(photos, options.repeats),
     }
     load_cores = (foreign_seconds() - foreign) / (time.perf_counter() - clock)
     for name, value in seconds.items():

@@ -17,6 +17,7 @@ from optophone.cli.shard_work import Counts, SampleWork, ShardWork, result_paths
 from optophone.cli.worker_pool import Failure, WorkerPool, count_cores
 from optophone.core.errors import ConfigurationError, DataError, OptophoneError
 from optophone.core.whole_file import collect_unfinished
+from optophone.data.shards import list_shards
 
 
 class BulkRun:
@@ -100,16 +101,8 @@ def find_shards(places: Sequence[str]) -> list[str]:
     Raises:
         DataError: one is not there, a folder without any, or two of the same name.
     """
-    found: list[str] = []
-    for place in places:
-        inside = sorted(str(path) for path in Path(place).glob("*.tar")) if os.path.isdir(place) else [place]
-        if not inside:
-            raise DataError(f"{printable(place)}: no shards (*.tar) in this folder.")
-        found += [os.path.abspath(name) for name in inside]
     names: dict[str, str] = {}
-    for shard in dict.fromkeys(found):
-        if not os.path.isfile(shard):
-            raise DataError(f"{printable(shard)}: no such shard.")
+    for shard in list_shards(places):
         other = names.setdefault(result_paths(Path(), shard)[1].name, shard)
         if other != shard:
             raise DataError(f"{printable(shard)}: has the name of {printable(other)}; their results would meet.")

@@ -79,7 +79,7 @@ def sharded_plan(shards: Sequence[int], batch_size: int, shards_at_once: int, se
 
     Each pass takes the shards in another order, some at a time, and the items of those in random order. Every item has
     its turn in every pass: the last batch of one is filled with the first items of the next. Within a batch the items
-    stand shard by shard, so that each of several processes reads from some of the shards more than from all.
+    stand shard by shard, so that each of several processes reads mostly from some of the shards.
 
     Args:
         shards: number of the shard that each item lies in.
@@ -93,7 +93,8 @@ def sharded_plan(shards: Sequence[int], batch_size: int, shards_at_once: int, se
     _check_batch_size(batch_size, len(shards))
     assert shards_at_once > 0
     of_item = np.asarray(shards)
-    items = [np.flatnonzero(of_item == shard) for shard in np.unique(of_item)]
+    counts = np.unique(of_item, return_counts=True)[1]
+    items = np.split(np.argsort(of_item, kind="stable"), np.cumsum(counts)[:-1])
 
     @functools.lru_cache(maxsize=2)
     def order(epoch: int) -> np.ndarray:
