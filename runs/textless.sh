@@ -22,6 +22,7 @@ WORK=${WORK:-work/textless}
 RESULTS=${RESULTS:-docs/results/textless}
 CAPTIONER_STEPS=${CAPTIONER_STEPS:-}      # of every captioner; else the steps of those that are published, see below
 VOICE_STEPS=${VOICE_STEPS:-}              # of every voice; else the same
+JUDGED_STEPS=${JUDGED_STEPS:-}            # of every voice, after these, against judges; else the same
 BEAM=${BEAM:-5}
 CASCADE=${CASCADE:-$WORK/cascade-synthetic}   # the system that writes words, in a voice of the same kind
 RECOGNIZER=${RECOGNIZER:-work/ear}
@@ -35,6 +36,8 @@ wanted() { [[ " $STAGES " == *" $1 "* ]]; }
 
 # One system had the time to learn for longer than the others; the page of results says so.
 voice_steps() { if [ "$1" = resdavenet-vq ]; then echo "${VOICE_STEPS:-2500}"; else echo "${VOICE_STEPS:-1000}"; fi; }
+# And one voice is sharpened against judges afterwards.
+judged_steps() { if [ "$1" = resdavenet-vq ]; then echo "${JUDGED_STEPS:-2000}"; else echo "${JUDGED_STEPS:-0}"; fi; }
 captioner_steps() {
     if [ "$1 $2" = "resdavenet-vq transformer" ]; then echo "${CAPTIONER_STEPS:-2500}"; else echo "${CAPTIONER_STEPS:-800}"; fi
 }
@@ -69,12 +72,18 @@ learn_units() {
 }
 
 learn_voice() {
-    local here=$WORK/$1 steps
+    local here=$WORK/$1 steps judged run=voice-run
     [ -e "$here/voice" ] && return
     steps=$(voice_steps "$1")
-    optophone train configs/acoustic/unit-to-mel.yaml --out "$here/voice-run" --data.folder "$SPEECH" \
+    judged=$(judged_steps "$1")
+    optophone train configs/acoustic/unit-to-mel.yaml --out "$here/$run" --data.folder "$SPEECH" \
         --data.units "$here/column" --trainer.max_steps "$steps"
-    optophone export "$here/voice-run" -o "$here/voice" --precision fp32
+    if [ "$judged" -gt 0 ]; then
+        optophone train configs/acoustic/unit-to-mel-adversarial.yaml --weights "$here/$run/acoustic.safetensors" \
+            --out "$here/voice-judged-run" --data.folder "$SPEECH" --data.units "$here/column" --trainer.max_steps "$judged"
+        run=voice-judged-run
+    fi
+    optophone export "$here/$run" -o "$here/voice" --precision fp32
 }
 
 learn_captioner() {

@@ -38,6 +38,13 @@ def test_one_system_and_single_stages_can_be_picked(tmp_path: Path) -> None:
     assert [words[0] for words in given] == ["train", "export"], "the voice is there"
 
     (tmp_path / "commands.txt").write_text("")
+    judged = {**places, "UNITS": "resdavenet-vq", "CAPTIONERS": "", "STAGES": "voice"}
+    first, second, export = commands_of("runs/textless.sh", tmp_path, judged)
+    assert second[:2] == ["train", "configs/acoustic/unit-to-mel-adversarial.yaml"]
+    assert str(Path(second[second.index("--weights") + 1]).parent) == first[first.index("--out") + 1]
+    assert export[1] == second[second.index("--out") + 1]
+
+    (tmp_path / "commands.txt").write_text("")
     (tmp_path / "results/transformer-k-means.json").write_text("{}")
     for name in ("units-k-means", "units"):
         (tmp_path / f"results/{name}.json").write_text("{}")
