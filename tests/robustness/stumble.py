@@ -3,7 +3,8 @@
     python -m robustness.stumble FOLDER MODULE,... FAULT STEPS COMMAND...
 
 runs `optophone COMMAND` in fresh copies of FOLDER: once as it is, then once for each of some steps with a fault at it
-("kill": SIGKILL before the step; "full": from it on nothing more can be written), each followed by the same command
+("kill": SIGKILL before the step; "full": from it on nothing more can be opened to write or made; "short": from it on
+the system lets no file grow longer than a line, whoever writes it), each followed by the same command
 without a fault. A step is a file that is opened for writing, a folder that is made, or a name that is changed, inside
 the copy. It prints a JSON object for each run. The modules are imported beforehand, since each run is a fork.
 """
@@ -13,8 +14,10 @@ import hashlib
 import importlib
 import json
 import os
+import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -24,12 +27,13 @@ from typing import Any
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _LIMIT_S = 60
+_SHORT = 80  # bytes of a file
 Step = Callable[[str], None]
 
 
 def watch_disk(place: Path, on_step: Step) -> None:
     """Call `on_step` with the name of the event before each step of this process that changes `place`."""
-    inside = os.fspath(place)
+    inside, last = os.fspath(place), ("", "")
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -39,8 +43,11 @@ def watch_disk(place: Path, on_step: Step) -> None:
             report(event, arguments[0])
 
     def report(event: str, path: Any) -> None:
+        nonlocal last
         name = os.path.abspath(os.fsdecode(path))
-        if name.startswith(inside):
+        # Opening a file several times before anything else happens is one step.
+        if name.startswith(inside) and (event, name) != last:
+            last = (event, name)
             on_step(event)
 
     sys.addaudithook(hook)
@@ -55,6 +62,8 @@ def fault_at(fault: str, number: int) -> Step:
         count, now = count + 1, count
         if fault == "kill" and now == number:
             os.kill(os.getpid(), signal.SIGKILL)
+        if fault == "short" and now == number:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (_SHORT, resource.RLIM_INFINITY))
         if fault == "full" and now >= number and event != "os.rename":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -62,17 +71,20 @@ def fault_at(fault: str, number: int) -> Step:
 
 
 def run_forked(place: Path, command: list[str], on_step: Step) -> tuple[int, str]:
-    """Exit status, negative for a signal, and stderr of a command that is run in `place` by a process of its own."""
-    with tempfile.TemporaryFile() as noise:
-        child = os.fork()
-        if child == 0:
-            _run_here(place, command, on_step, noise.fileno())
-        timer = threading.Timer(_LIMIT_S, os.kill, (child, signal.SIGABRT))
-        timer.start()
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        timer.cancel()
-        noise.seek(0)
-        return status, noise.read().decode("utf-8", "replace")
+    """Exit status, negative for a signal, and the output of a command that a process of its own runs in `place`."""
+    reading, writing = os.pipe()  # no file: that could be one that must not grow
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _run_here(place, command, on_step, writing)
+    os.close(writing)
+    timer = threading.Timer(_LIMIT_S, os.kill, (child, signal.SIGABRT))
+    timer.start()
+    with open(reading, "rb") as noise:
+        said = noise.read().decode("utf-8", "replace")
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    timer.cancel()
+    return status, said
 
 
 def _run_here(place: Path, command: list[str], on_step: Step, noise: int) -> None:
@@ -102,6 +114,18 @@ def files_below(place: Path) -> dict[str, str]:
         for path in sorted(place.rglob("*"))
         if path.is_file()
     }
+
+
+def reports(folder: Path, modules: str, fault: str, steps: int, command: list[str]) -> list[dict[str, Any]]:
+    """What this file, run in a process of its own, says: of the whole run, which must go well, then of each fault."""
+    arguments = [sys.executable, "-m", "robustness.stumble", str(folder), modules, fault, str(steps), *command]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert found[0]["status"] == 0, found[0]["stderr"]
+    assert len(found) > 1
+    return found
 
 
 def main(folder: str, modules: str, fault: str, n_steps: str, *command: str) -> None:

@@ -1,6 +1,5 @@
 """Commands that are killed, or run out of disk, at any step: nothing half-written, one line, a restart completes."""
 
-import json
 import os
 import subprocess
 import sys
@@ -14,11 +13,11 @@ from PIL import Image
 
 from optophone.cli.main import run
 from robustness.corpus import write_corpus
+from robustness.stumble import reports
 from tiny_bundles import picture, write_system
 from tiny_datasets import write_speech
 
-TESTS = Path(__file__).resolve().parents[1]
-FAULTS = ("kill", "full")
+FAULTS = ("kill", "full", "short")
 
 
 @pytest.fixture(scope="module")
@@ -41,25 +40,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def stumble(place: Path, modules: str, fault: str, steps: int, command: list[str]) -> tuple[dict, list[dict]]:
-    """The report of the whole run, and those of the runs with a fault."""
-    arguments = [sys.executable, "-m", "robustness.stumble", str(place), modules, fault, str(steps), *command]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    whole, *faulty = map(json.loads, done.stdout.splitlines())
-    assert whole["status"] == 0, whole["stderr"]
-    assert faulty
-    return whole, faulty
-
-
 def seen(files: dict[str, str]) -> dict[str, str]:
     """Without hidden files and those that say by their names that they are unfinished."""
     parts = (".part", ".partial")
     return {name: value for name, value in files.items() if "/." not in f"/{name}" and not name.endswith(parts)}
 
 
-def check(whole: dict[str, Any], faulty: list[dict[str, Any]], fault: str, finished: str) -> None:
+def check(whole: dict[str, Any], *faulty: dict[str, Any], fault: str, finished: str) -> None:
     """Whatever the step: no `finished` that is not whole, a plain error, and a restart that ends as `whole` did."""
     for report in faulty:
         where = (report["step"], report["status"], report["stderr"])
@@ -81,25 +68,25 @@ def check(whole: dict[str, Any], faulty: list[dict[str, Any]], fault: str, finis
 @pytest.mark.parametrize("fault", FAULTS)
 def test_speaking(place: Path, fault: str) -> None:
     command = ["speak", "photos/a.jpg", "-m", "system", "-o", "out.mp3"]
-    check(*stumble(place, "optophone.cli.speak", fault, 9, command), fault, "out.mp3")
+    check(*reports(place, "optophone.cli.speak", fault, 9, command), fault=fault, finished="out.mp3")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_preparing(place: Path, fault: str) -> None:
-    whole, faulty = stumble(place, "optophone.cli.prepare", fault, 7, ["prepare", "ljspeech", "lj", "made"])
-    check(whole, faulty, fault, "made/dataset.json")
+    command = ["prepare", "ljspeech", "lj", "made"]
+    check(*reports(place, "optophone.cli.prepare", fault, 7, command), fault=fault, finished="made/dataset.json")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_writing_units(place: Path, fault: str) -> None:
     command = ["units", "speech", "-m", "k-means", "-o", "column"]
-    check(*stumble(place, "optophone.cli.units", fault, 7, command), fault, "column/dataset.json")
+    check(*reports(place, "optophone.cli.units", fault, 7, command), fault=fault, finished="column/dataset.json")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_exporting(place: Path, fault: str) -> None:
     command = ["export", "system/captioner", "system/acoustic", "-o", "bundle"]
-    check(*stumble(place, "optophone.cli.export", fault, 7, command), fault, "bundle")
+    check(*reports(place, "optophone.cli.export", fault, 7, command), fault=fault, finished="bundle")
 
 
 @pytest.mark.parametrize("writable", [True, False])

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from optophone.core.errors import ConfigurationError, DataError, PictureError
-from optophone.core.whole_file import whole_file
+from optophone.core.whole_file import whole_file, why_unwritten
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class RegionFeatures:
             with whole_file(path) as temporary, open(temporary, "wb") as file:
                 self.write(file)
         except OSError as error:
-            raise DataError(f"{path}: the region features cannot be written ({error.strerror}).") from None
+            raise DataError(f"{path}: the region features cannot be written ({why_unwritten(error)}).") from None
 
     def write(self, file: BinaryIO) -> None:
         """Write that to an open file; the same features make the same bytes."""

@@ -27,7 +27,7 @@ from optophone.cli.worker_pool import Failure, WorkerPool, count_cores
 from optophone.core.bundle import Bundle
 from optophone.core.errors import ConfigurationError, DataError, OptophoneError
 from optophone.core.volume import parse_volume
-from optophone.core.whole_file import collect_unfinished
+from optophone.core.whole_file import collect_unfinished, why_unwritten
 from optophone.own_parts import load
 from optophone.pipelines import Description, Pipeline, Spoken, check_speed
 from optophone.runtime.load import open_part, open_speaking
@@ -266,7 +266,7 @@ def _make_folders(jobs: Sequence[Job]) -> None:
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as error:
-            raise ConfigurationError(f"{folder}: cannot make this folder ({error.strerror}).") from None
+            raise ConfigurationError(f"{folder}: cannot make this folder ({why_unwritten(error)}).") from None
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from optophone.core.bundle import MANIFEST, Bundle
 from optophone.core.errors import ConfigurationError
-from optophone.core.whole_file import collect_unfinished, is_unfinished, write_whole
+from optophone.core.whole_file import collect_unfinished, is_unfinished, why_unwritten, write_whole
 
 REQUEST_FILE = "request.json"
 REPORT_FILE = "report.jsonl"
@@ -35,7 +35,7 @@ def claim_folder(folder: Path, request: Mapping[str, Any]) -> None:
             write_whole(path, (json.dumps(asked, indent=2) + "\n").encode())
         collect_unfinished(folder)
     except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}).") from None
+        raise ConfigurationError(f"{folder}: cannot be written ({why_unwritten(error)}).") from None
     except ValueError:
         raise ConfigurationError(f"{path}: damaged; delete the folder and begin again.") from None
 

@@ -14,7 +14,7 @@ from optophone.cli.picture_speaker import SpeakOptions
 from optophone.core.audio import encode_wave, read_wave
 from optophone.core.errors import DataError, OptophoneError
 from optophone.core.picture import PictureLimits, load_picture
-from optophone.core.whole_file import Unfinished, write_whole
+from optophone.core.whole_file import Unfinished, why_unwritten, write_whole
 from optophone.data.shards import Sample, read_samples
 from optophone.data.unit_column import RunLength, unit_fields
 from optophone.data.unit_extraction import refuse_silence
@@ -184,7 +184,7 @@ class ShardWorker:
                     part.put_in_place()
             write_whole(report, b"".join(lines))
         except OSError as error:
-            raise DataError(f"{archive}: cannot be written ({error.strerror}).") from None
+            raise DataError(f"{archive}: cannot be written ({why_unwritten(error)}).") from None
         return Counts(len(lines) - n_failed, n_failed)
 
     def _do(self, sample: Sample, archive: tarfile.TarFile) -> dict[str, Any]:

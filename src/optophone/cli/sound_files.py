@@ -11,7 +11,7 @@ import numpy as np
 
 from optophone.core.audio import FORMATS, WaveWriter, pcm16, write_wave
 from optophone.core.errors import AudioError
-from optophone.core.whole_file import write_whole
+from optophone.core.whole_file import why_unwritten, write_whole
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise AudioError(f"{folder}: cannot make this folder ({error.strerror}).") from None
+        raise AudioError(f"{folder}: cannot make this folder ({why_unwritten(error)}).") from None
 
 
 def _stem(name: str) -> str:
@@ -148,4 +148,4 @@ def _write_raw(path: Path, content: bytes) -> None:
     try:
         write_whole(path, content)
     except OSError as error:
-        raise AudioError(f"{path}: cannot write ({error.strerror}).") from None
+        raise AudioError(f"{path}: cannot write ({why_unwritten(error)}).") from None

@@ -16,7 +16,7 @@ from optophone.core.audio import read_wave
 from optophone.core.bundle import open_bundle
 from optophone.core.errors import ConfigurationError, DataError, OptophoneError
 from optophone.core.protocols import UnitEncoder
-from optophone.core.whole_file import write_whole
+from optophone.core.whole_file import why_unwritten, write_whole
 from optophone.data.manifest import read_dataset
 from optophone.data.unit_column import RunLength, unit_fields
 from optophone.data.unit_extraction import Part, Share, UnitExtraction, refuse_silence
@@ -73,7 +73,7 @@ def _write_file(path: Path, lines: Sequence[str]) -> None:
     try:
         write_whole(path, "".join(f"{line}\n" for line in lines).encode())
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
+        raise DataError(f"{path}: cannot be written ({why_unwritten(error)}).") from None
 
 
 def units_of(sound: str, encoder: UnitEncoder, run_length: RunLength) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def write_column(folders: Sequence[str], options: UnitOptions, share: Share | No
 
 
 def name_and_content(bundle: str, encoder: UnitEncoder) -> dict[str, str]:
-    """What tells units of one encoder from those of another."""
+    """What tells units of one encoder from those of another: {"encoder", "content"}."""
     if is_speech_model(bundle):
         from optophone.adapters.speech_model_units import SpeechModelUnits
 

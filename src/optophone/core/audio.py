@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from optophone.core.errors import AudioError
-from optophone.core.whole_file import Unfinished, write_whole
+from optophone.core.whole_file import Unfinished, why_unwritten, write_whole
 
 FORMATS = {
     "wav": ("WAV", "PCM_16"),
@@ -302,7 +302,7 @@ def write_wave(path: str | os.PathLike[str], wave: np.ndarray, sample_rate: int,
         else:
             _replace_file(path.resolve(), data)
     except OSError as error:
-        raise AudioError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+        raise AudioError(f"{path} cannot be written: {why_unwritten(error).lower()}") from error
 
 
 def _replace_file(path: Path, data: bytes) -> None:
@@ -345,7 +345,7 @@ class WaveWriter:
                 self._part.discard()
                 raise
         except OSError as error:
-            raise AudioError(f"{self.path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+            raise AudioError(f"{self.path} cannot be written: {why_unwritten(error).lower()}") from error
         try:
             self._sound = _open_to_write(self._file, sample_rate, container, coding)
         except (soundfile.SoundFileError, ValueError) as error:
@@ -367,7 +367,7 @@ class WaveWriter:
             self._part.put_in_place()
         except (OSError, soundfile.SoundFileError) as failure:
             self._discard()
-            told = getattr(failure, "strerror", None) or str(failure)
+            told = why_unwritten(failure) if isinstance(failure, OSError) else str(failure)
             raise AudioError(f"{self.path} cannot be written: {told.lower()}") from failure
 
     def write(self, wave: np.ndarray) -> None:

@@ -24,7 +24,7 @@ from optophone.core.mel import MelSpec
 from optophone.core.picture import PictureSpec
 from optophone.core.unit_origin import unit_origin
 from optophone.core.vocabulary import Vocabulary
-from optophone.core.whole_file import Unfinished, is_unfinished
+from optophone.core.whole_file import Unfinished, is_unfinished, why_unwritten
 
 BundleKind = Literal["captioner", "acoustic", "vocoder", "units", "direct", "encoder", "recognizer", "system"]
 
@@ -280,7 +280,7 @@ class BundleWriter:
             self._target.parent.mkdir(parents=True, exist_ok=True)
             self._part = Unfinished(self._target, is_folder=True)
         except OSError as error:
-            raise BundleError(f"{self.folder}: cannot write here ({error.strerror}).") from None
+            raise BundleError(f"{self.folder}: cannot write here ({why_unwritten(error)}).") from None
         if self.vocabulary is not None:
             self.vocabulary.save(self._work / VOCABULARY)
         return self
@@ -290,7 +290,7 @@ class BundleWriter:
             if kind is None:
                 self._finish()
         except OSError as failure:
-            raise BundleError(f"{self.folder}: the bundle cannot be written ({failure.strerror}).") from None
+            raise BundleError(f"{self.folder}: the bundle cannot be written ({why_unwritten(failure)}).") from None
         finally:
             self._begun.discard()
 

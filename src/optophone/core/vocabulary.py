@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from optophone.core.errors import VocabularyError
 from optophone.core.text import ARPABET, detokenize, tokenize_caption
-from optophone.core.whole_file import write_whole
+from optophone.core.whole_file import why_unwritten, write_whole
 
 VocabularyKind = Literal["words", "characters", "phones", "units"]
 
@@ -156,7 +156,7 @@ class Vocabulary:
         try:
             write_whole(target, self.to_json().encode())
         except OSError as error:
-            raise VocabularyError(f"{target}: cannot write the vocabulary ({error.strerror}).") from None
+            raise VocabularyError(f"{target}: cannot write the vocabulary ({why_unwritten(error)}).") from None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":

@@ -31,6 +31,10 @@ except ImportError:  # Windows
 
 # What another machine left counts as abandoned when nothing in it has changed for so long.
 FOREIGN_S = 24 * 3600.0
+_WAYS_OUT = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room or choose another place"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "choose another place"),
+}
 _PART = re.compile(r"\.optophone-(?P<machine>[0-9a-f]{8})-[0-9a-f]{12}-(\d+|x[0-9a-f]{8})\.part")
 _MOST_WRITERS = 64
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
@@ -164,6 +168,13 @@ def errors_naming(target: str | os.PathLike[str], *parts: Path) -> Iterator[None
         if is_other or error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, os.fspath(target)) from error
+
+
+def why_unwritten(error: OSError) -> str:
+    """What the system says; and the way out, where the disk is full or may not be written to."""
+    way_out = _WAYS_OUT.get(error.errno or 0)
+    told = error.strerror or str(error)
+    return f"{told}; {way_out}" if way_out else told
 
 
 def _claim(target: Path, is_folder: bool) -> tuple[Path, int | None]:

@@ -17,7 +17,7 @@ import numpy as np
 from optophone.core.audio import resample
 from optophone.core.errors import AudioError, ConfigurationError, DataError
 from optophone.core.protocols import UnitEncoder
-from optophone.core.whole_file import collect_unfinished, write_whole
+from optophone.core.whole_file import collect_unfinished, why_unwritten, write_whole
 from optophone.data.manifest import (
     DATASET_FILE,
     Dataset,
@@ -166,7 +166,7 @@ class UnitExtraction:
             (self.out / PARTS_FOLDER).mkdir(exist_ok=True)
             collect_unfinished(self.out)
         except OSError as error:
-            raise DataError(f"{self.out}: cannot be written ({error.strerror}).") from None
+            raise DataError(f"{self.out}: cannot be written ({why_unwritten(error)}).") from None
         return False
 
     def _request(self) -> Any:
@@ -207,4 +207,4 @@ def _write_whole(path: Path, text: str) -> None:
     try:
         write_whole(path, text.encode())
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
+        raise DataError(f"{path}: cannot be written ({why_unwritten(error)}).") from None

@@ -15,7 +15,7 @@ from PIL import Image
 
 from optophone.core.errors import DataError, PictureError
 from optophone.core.picture import load_picture
-from optophone.core.whole_file import write_whole
+from optophone.core.whole_file import why_unwritten, write_whole
 
 _SIDE = 320  # pixels of the longer side of a picture
 _QUALITY = 78  # of JPEG
@@ -104,7 +104,7 @@ def write_page(path: str | Path, page: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, page.encode(errors="replace"))
     except OSError as error:
-        raise DataError(f"{path}: cannot write the report ({error.strerror}).") from None
+        raise DataError(f"{path}: cannot write the report ({why_unwritten(error)}).") from None
     return path
 
 

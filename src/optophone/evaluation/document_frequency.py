@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from optophone.core.errors import DataError
-from optophone.core.whole_file import whole_file
+from optophone.core.whole_file import whole_file, why_unwritten
 from optophone.evaluation.ngrams import MAX_ORDER, TokenIds, Tokens, check_references, list_ngrams, sorted_distinct
 
 FORMAT = 1
@@ -87,7 +87,7 @@ def save_document_frequency(path: str | Path, frequency: DocumentFrequency, key:
         with whole_file(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, header=encoded, ngrams=frequency.ngrams, counts=frequency.counts)
     except OSError as error:
-        raise DataError(f"{path}: cannot write the document frequencies ({error.strerror}).") from None
+        raise DataError(f"{path}: cannot write the document frequencies ({why_unwritten(error)}).") from None
 
 
 def load_document_frequency(path: str | Path, key: str | None = None) -> DocumentFrequency:

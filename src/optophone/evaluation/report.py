@@ -13,7 +13,7 @@ from typing import Any
 
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import DataError
-from optophone.core.whole_file import write_whole
+from optophone.core.whole_file import why_unwritten, write_whole
 
 # A list of numbers over several lines; it comes in no string, as there are no line breaks in JSON's strings.
 _BROKEN_NUMBERS = re.compile(r"\[\n\s*-?\d[^\[\]{}\"]*\n\s*\]")
@@ -34,7 +34,7 @@ def write_result(path: str | Path, result: Mapping[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode())
     except OSError as error:
-        raise DataError(f"{path}: cannot write the result ({error.strerror}).") from None
+        raise DataError(f"{path}: cannot write the result ({why_unwritten(error)}).") from None
 
 
 def machine() -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """What every training has in common: trainer options, checkpoints, resumption."""
 
+import contextlib
 import io
 import logging
 import os
+import pickle
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,7 +23,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from optophone.core.errors import ConfigurationError
-from optophone.core.whole_file import write_whole
+from optophone.core.whole_file import errors_naming, write_whole
 from optophone.data.steps import Plan, SegmentSampler
 from optophone.training import processes
 from optophone.training.averaging import AveragedModel
@@ -28,6 +31,7 @@ from optophone.training.optimization import OptimizerConfig, build_optimizer, le
 from optophone.training.shared_batch_norm import share_batch_norms
 
 CHECKPOINT = "last.ckpt"
+CURVES = "curves"
 
 
 @dataclass(frozen=True)
@@ -227,7 +231,8 @@ def fit(
     checkpoint too.
 
     Raises:
-        ConfigurationError: the checkpoint belongs to a longer run or to another model than configured.
+        ConfigurationError: the checkpoint is damaged, or belongs to a longer run or to another model than configured.
+        OSError: the disk is full, say; the error names the file.
     """
     torch.set_num_threads(config.threads)
     checkpoint = folder / CHECKPOINT
@@ -235,7 +240,24 @@ def fit(
     if resume and _restore_finished(training, resume, config.max_steps):
         return
     trainer = _build_trainer(folder, config, callbacks)
-    trainer.fit(training, train, dev, ckpt_path=resume, weights_only=False)
+    with _quiet_threads(), errors_naming(folder / CURVES, folder / CURVES):
+        trainer.fit(training, train, dev, ckpt_path=resume, weights_only=False)
+
+
+@contextlib.contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """TensorBoard's thread keeps what it could not write for whoever logs next; it need not print it as well."""
+    print_it = threading.excepthook
+
+    def hook(told: threading.ExceptHookArgs) -> None:
+        if not issubclass(told.exc_type, OSError):
+            print_it(told)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = print_it
 
 
 def _build_trainer(folder: Path, config: TrainerConfig, callbacks: Sequence[Callback]) -> lightning.Trainer:
@@ -256,7 +278,7 @@ def _build_trainer(folder: Path, config: TrainerConfig, callbacks: Sequence[Call
             precision=config.precision,
             gradient_clip_val=config.gradient_clip or None,
             gradient_clip_algorithm=config.gradient_clip_by,
-            logger=TensorBoardLogger(folder, name="", version="curves"),
+            logger=TensorBoardLogger(folder, name="", version=CURVES),
             callbacks=[*callbacks, SegmentCheckpoint(folder, config.save_every_s)],
             check_val_every_n_epoch=config.validate_every,
             num_sanity_val_steps=0,
@@ -272,8 +294,13 @@ def _build_trainer(folder: Path, config: TrainerConfig, callbacks: Sequence[Call
 
 def _restore_finished(training: Training, checkpoint: Path, max_steps: int) -> bool:
     """Whether `checkpoint` is the end of the run; its weights are then put into `training`."""
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True)
-    steps, state, own = saved["global_step"], saved["state_dict"], training.state_dict()
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True)
+        steps, state = saved["global_step"], saved["state_dict"]
+    except (RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError) as error:
+        told = str(error).partition("\n")[0][:100]
+        raise ConfigurationError(f"{checkpoint}: damaged ({told}); delete it to begin the run again.") from None
+    own = training.state_dict()
     if steps > max_steps:
         raise ConfigurationError(f"{checkpoint}: has {steps} steps, the configuration {max_steps}.")
     different = sorted(set(state) ^ set(own)) or [name for name in own if own[name].shape != state[name].shape]

@@ -9,7 +9,7 @@ import yaml
 
 from optophone.core.configuration import from_mapping, to_mapping
 from optophone.core.errors import ConfigurationError
-from optophone.core.whole_file import write_whole
+from optophone.core.whole_file import collect_unfinished, why_unwritten, write_whole
 from optophone.training.configuration_file import read_configuration
 from optophone.training.processes import count, is_first, joined_processes
 
@@ -70,10 +70,11 @@ def train(path: str | Path, overrides: Sequence[tuple[str, str]] = (), out: str 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot make the run's folder ({error.strerror}).") from None
+        raise ConfigurationError(f"{folder}: cannot make the run's folder ({why_unwritten(error)}).") from None
     resolved = yaml.safe_dump(to_mapping(experiment), sort_keys=False, allow_unicode=True)
     with joined_processes(experiment.trainer.accelerator if n_processes > 1 else "cpu"):
         if is_first():
+            collect_unfinished(folder)
             write_whole(folder / "configuration.yaml", resolved.encode())
         run(experiment, folder)
     return folder

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from optophone.core.errors import DataError
-from optophone.core.whole_file import collect_unfinished, is_unfinished, write_whole
+from optophone.core.whole_file import collect_unfinished, is_unfinished, why_unwritten, write_whole
 from optophone.data.manifest import DATASET_FILE, Dataset, read_dataset, write_dataset
 
 REQUEST_FILE = "preparing.json"
@@ -71,7 +71,7 @@ class Preparation:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DataError(f"{self.out}: cannot make this folder ({error.strerror}).") from None
+            raise DataError(f"{self.out}: cannot make this folder ({why_unwritten(error)}).") from None
 
     def _request(self) -> dict[str, Any]:
         return {"name": self.name, "source": self._origin(), "options": dict(self.options)}
