@@ -1,8 +1,10 @@
 """Commands that are killed, or run out of disk, at any step: nothing half-written, one line, a restart completes."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from PIL import Image
 
 from optophone.cli.main import run
 from robustness.corpus import write_corpus
-from robustness.stumble import reports
+from robustness.stumble import files_below, reports
 from tiny_bundles import picture, write_system
 from tiny_datasets import write_speech
 
@@ -30,6 +32,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_system(folder / "system")
     write_corpus("bundles", folder / "corpus")
     (folder / "corpus" / "k-means").rename(folder / "k-means")
+    shutil.copytree(folder / "system/acoustic", folder / "older")
+    (folder / "shards").mkdir()
+    with tarfile.open(folder / "shards/p.tar", "w") as shard:
+        for path in sorted((folder / "photos").iterdir()):
+            shard.add(path, path.name)
     write_speech(folder / "speech", sample_rate=8000)
     (folder / "lj" / "wavs").mkdir(parents=True)
     wave = 0.2 * np.sin(np.arange(4000) * 0.2)
@@ -44,6 +51,11 @@ def seen(files: dict[str, str]) -> dict[str, str]:
     """Without hidden files and those that say by their names that they are unfinished."""
     parts = (".part", ".partial")
     return {name: value for name, value in files.items() if "/." not in f"/{name}" and not name.endswith(parts)}
+
+
+def of(report: dict[str, Any], folder: str, when: str = "files") -> dict[str, str]:
+    """The files of a folder, hidden ones included."""
+    return {name: value for name, value in report[when].items() if name.startswith(folder)}
 
 
 def check(whole: dict[str, Any], *faulty: dict[str, Any], fault: str, finished: str) -> None:
@@ -87,6 +99,31 @@ def test_writing_units(place: Path, fault: str) -> None:
 def test_exporting(place: Path, fault: str) -> None:
     command = ["export", "system/captioner", "system/acoustic", "-o", "bundle"]
     check(*reports(place, "optophone.cli.export", fault, 7, command), fault=fault, finished="bundle")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_replacing_a_bundle(place: Path, fault: str) -> None:
+    """At no moment is there neither the older one nor the new one."""
+    command = ["export", "system/captioner", "system/acoustic", "-o", "older"]
+    whole, *faulty = reports(place, "optophone.cli.export", fault, 7, command)
+    before = {"files": files_below(place)}
+    for report in faulty:
+        assert of(report, "older/") in (of(before, "older/"), of(whole, "older/")), report["step"]
+        assert report["again"] == 0, report["second"]
+        assert of(report, "older/", "afterwards") == of(whole, "older/")
+        assert not [name for name in report["afterwards"] if name.startswith(".")], "left for ever"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_working_in_bulk(place: Path, fault: str) -> None:
+    modules = "optophone.cli.bulk,optophone.cli.shard_work,robustness.in_process"
+    command = ["bulk", "speak", "shards/p.tar", "-m", "system", "-o", "spoken"]
+    whole, *faulty = reports(place, modules, fault, 9, command)
+    check(whole, *faulty, fault=fault, finished="spoken/p.jsonl")
+    for report in faulty:
+        if "spoken/p.jsonl" in report["files"]:
+            assert report["files"]["spoken/p.tar"] == whole["files"]["spoken/p.tar"]
+        assert of(report, "spoken/", "afterwards") == of(whole, "spoken/")
 
 
 @pytest.mark.parametrize("writable", [True, False])
