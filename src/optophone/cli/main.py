@@ -6,6 +6,7 @@ our output went away.
 
 import errno
 import importlib
+import logging
 import os
 import sys
 import warnings
@@ -108,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; errors become one line on stderr."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it complains of a home that cannot be written to
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)  # each photo's own, not only the first's
         warnings.showwarning = _show_warning
@@ -140,6 +142,8 @@ def _fail(message: str) -> int:
 
 def _unwritable(error: OSError) -> str:
     """What to do about a disk that is full or may not be written to; other errors are faults of ours, raised again."""
+    if isinstance(error, FileNotFoundError) and "temporary directory" in (error.strerror or str(error)):
+        return "no folder for temporary files can be written to; name one in TMPDIR, and run it again"
     if error.errno not in _DISK_ERRORS:
         raise error
     place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""

@@ -24,7 +24,7 @@ from optophone.core.mel import MelSpec
 from optophone.core.picture import PictureSpec
 from optophone.core.unit_origin import unit_origin
 from optophone.core.vocabulary import Vocabulary
-from optophone.core.whole_file import Unfinished, is_unfinished, why_unwritten
+from optophone.core.whole_file import Unfinished, is_full, is_unfinished, why_unwritten
 
 BundleKind = Literal["captioner", "acoustic", "vocoder", "units", "direct", "encoder", "recognizer", "system"]
 
@@ -289,6 +289,8 @@ class BundleWriter:
         try:
             if kind is None:
                 self._finish()
+            elif isinstance(error, OSError) and is_full(error):  # what copies a file names the one that it reads
+                raise error
         except OSError as failure:
             raise BundleError(f"{self.folder}: the bundle cannot be written ({why_unwritten(failure)}).") from None
         finally:

@@ -31,8 +31,9 @@ except ImportError:  # Windows
 
 # What another machine left counts as abandoned when nothing in it has changed for so long.
 FOREIGN_S = 24 * 3600.0
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WAYS_OUT = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room or choose another place"),
+    **dict.fromkeys(_FULL, "make room or choose another place"),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "choose another place"),
 }
 _PART = re.compile(r"\.optophone-(?P<machine>[0-9a-f]{8})-[0-9a-f]{12}-(\d+|x[0-9a-f]{8})\.part")
@@ -168,6 +169,11 @@ def errors_naming(target: str | os.PathLike[str], *parts: Path) -> Iterator[None
         if is_other or error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, os.fspath(target)) from error
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk has no room for what was to be written."""
+    return error.errno in _FULL
 
 
 def why_unwritten(error: OSError) -> str:

@@ -505,3 +505,15 @@ def test_mels_that_do_not_fit(tmp_path: Path) -> None:
     vocoder = write_vocoder(tmp_path / "v", MelSpec(hop_length=200))
     with pytest.raises(BundleError, match=r"voice makes .*256.*vocoder takes .*200"):
         check_composition(None, opened(acoustic), opened(vocoder))
+
+
+def test_a_full_disk_names_the_bundle_and_not_what_is_copied_into_it(tmp_path: Path) -> None:
+    def copy() -> None:
+        raise OSError(28, "No space left on device", "/scratch/encoder.onnx", None, str(tmp_path / "elsewhere"))
+
+    with (
+        pytest.raises(BundleError, match=r"b: .*make room"),
+        BundleWriter(tmp_path / "b", kind="vocoder", cls="griffin-lim", name="v"),
+    ):
+        copy()
+    assert not names(tmp_path)
