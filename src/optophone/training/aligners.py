@@ -76,17 +76,64 @@ class LookedAt:
         return found
 
 
-def read_aligner(run: str | Path, vocabulary: Vocabulary, speakers: Sequence[str]) -> Aligner:
-    """The aligner that a finished training of kind "aligner" or "acoustic" made.
+class EachItsOwn:
+    """Voices are shared out among aligners: each is asked about its own, by its own numbers for them.
+
+    Args:
+        aligners: who is asked.
+        owners: for each voice of the data, which of `aligners` knows it, and as which voice.
+    """
+
+    def __init__(self, aligners: Sequence[Aligner], owners: Sequence[tuple[int, int]]) -> None:
+        self.aligners = list(aligners)
+        self.owner, self.number = torch.tensor(owners).unbind(1)
+
+    def durations(self, batch: SpeechBatch) -> list[np.ndarray]:
+        """Whole frames (S,) of the symbols of each utterance; they add up to its frames."""
+        assert batch.speakers is not None
+        found: dict[int, np.ndarray] = {}
+        owners = self.owner[batch.speakers]
+        for owner in owners.unique().tolist():
+            rows = torch.nonzero(owners == owner).flatten()
+            part = SpeechBatch(*(field[rows] for field in batch if field is not None))
+            asked = part._replace(speakers=self.number[batch.speakers[rows]])
+            found |= zip(rows.tolist(), self.aligners[owner].durations(asked), strict=True)
+        return [found[row] for row in range(len(owners))]
+
+
+def read_aligner(run: str | Path, vocabulary: Vocabulary, speakers: Sequence[str], *further: str | Path) -> Aligner:
+    """The aligner that a finished training of kind "aligner" or "acoustic" made, or several.
 
     Args:
         run: its folder.
-        vocabulary, speakers: what the utterances are written in and who speaks them; the run's have to be the same.
+        vocabulary, speakers: what the utterances are written in and who speaks them.
+        further: folders of other such runs, for voices that those before do not know.
 
     Raises:
-        ConfigurationError: they are not, or there is no such run.
+        ConfigurationError: there is no such run, it reads other symbols, or nobody knows one of the voices.
     """
-    run = Path(run)
+    aligners: list[Aligner] = []
+    owners: dict[str, tuple[int, int]] = {}
+    for place in (run, *further):
+        aligner, known = _read_one(Path(place), vocabulary)
+        if bool(known) != bool(speakers):
+            told = "tells voices apart, and these data do not" if known else "does not tell voices apart"
+            raise ConfigurationError(f"{place}: {told}; set data.speakers alike in both.")
+        owners = {name: (len(aligners), number) for number, name in enumerate(known)} | owners
+        aligners.append(aligner)
+    if not speakers:
+        return aligners[0]
+    unknown = [name for name in speakers if name not in owners]
+    if unknown:
+        raise ConfigurationError(
+            f"{run}: knows other voices than these data, not {unknown[0]!r}; name a run that knows it in "
+            "further_aligners_from."
+        )
+    return EachItsOwn(aligners, [owners[name] for name in speakers])
+
+
+def _read_one(run: Path, vocabulary: Vocabulary) -> tuple[Aligner, Sequence[str]]:
+    """An aligner and the voices that it knows, by number; none where it does not tell them apart."""
     path = run / "configuration.yaml"
     mapping = read_configuration(path)
     if mapping.get("kind") not in _KINDS:
@@ -94,13 +141,13 @@ def read_aligner(run: str | Path, vocabulary: Vocabulary, speakers: Sequence[str
             f"{run}: of kind {mapping.get('kind')}; aligner_from needs a run of kind aligner or acoustic."
         )
     experiment = from_mapping(_KINDS[mapping["kind"]], mapping, str(path))
-    own_speakers = read_speakers(run) if experiment.data.speakers else ()
-    if Vocabulary.load(run / "vocabulary.json").hash != vocabulary.hash or own_speakers != tuple(speakers):
-        raise ConfigurationError(f"{run}: reads other symbols or knows other voices than these data.")
+    speakers = read_speakers(run) if experiment.data.speakers else ()
+    if Vocabulary.load(run / "vocabulary.json").hash != vocabulary.hash:
+        raise ConfigurationError(f"{run}: reads other symbols than these data.")
     if isinstance(experiment, AligningExperiment):
-        network = aligning.build_model(experiment, vocabulary, len(own_speakers)).eval()
+        network = aligning.build_model(experiment, vocabulary, len(speakers)).eval()
         load_weights(network, run / aligning.WEIGHTS)
-        return AllWays(network)
-    model = synthesis.build_model(replace(experiment, weights=None), vocabulary, len(own_speakers)).eval()
+        return AllWays(network), speakers
+    model = synthesis.build_model(replace(experiment, weights=None), vocabulary, len(speakers)).eval()
     load_weights(model, run / synthesis.WEIGHTS)
-    return LookedAt(model)
+    return LookedAt(model), speakers

@@ -67,6 +67,7 @@ class ParallelExperiment:
         data: units are of one data set of one voice, and their column has lengths.
         aligner_from: folder of a run of kind "aligner", or "acoustic" (a Tacotron 2), over the same data, which tells
             how long symbols last; not for units, whose lengths are known.
+        further_aligners_from: the same, for voices that `aligner_from` does not know.
         model: its `n_symbols` and `n_speakers` are filled in; over units it has no prosody.
         weights: safetensors of such a model to start from.
         adversary: what it plays against; None trains by differences of mels alone.
@@ -76,6 +77,7 @@ class ParallelExperiment:
     name: str
     data: SpeechConfig
     aligner_from: str | None = None
+    further_aligners_from: tuple[str, ...] = ()
     model: ParallelConfig = field(default_factory=ParallelConfig)
     weights: str | None = None
     loss: ParallelLossConfig = field(default_factory=ParallelLossConfig)
@@ -220,7 +222,8 @@ def aligned(experiment: ParallelExperiment, speech: Speech) -> Sequence[AlignedU
     if experiment.aligner_from is None:
         parts = (*speech.train.parts, speech.dev)
         return [TimedUnits(part) for part in parts if isinstance(part, UnitUtterances)]
-    aligner = read_aligner(experiment.aligner_from, speech.vocabulary, speech.speakers)
+    further = experiment.further_aligners_from
+    aligner = read_aligner(experiment.aligner_from, speech.vocabulary, speech.speakers, *further)
     joined = (speech.train, JoinedUtterances([speech.dev]))
     return [AlignedUtterances(part, aligner, experiment.data.mel) for part in joined]
 

@@ -144,7 +144,7 @@ def test_a_whole_run_and_again_after_every_stop(folder: Path, tmp_path: Path) ->
 
 
 def test_an_aligner_of_other_voices_is_refused(folder: Path, experiment: ParallelExperiment) -> None:
-    with pytest.raises(ConfigurationError, match="other voices"):
+    with pytest.raises(ConfigurationError, match="does not tell voices apart"):
         read_aligner(experiment.aligner_from, build_speech_vocabulary(), ("Ann", "Zoe"))
     with pytest.raises(ConfigurationError, match="cannot read the configuration"):
         read_aligner(folder / "nothing", build_speech_vocabulary(), ())
