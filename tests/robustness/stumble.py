@@ -4,7 +4,8 @@
 
 runs `optophone COMMAND` in fresh copies of FOLDER: once as it is, then once for each of some steps with a fault at it
 ("kill": SIGKILL before the step; "full": from it on nothing more can be opened to write or made; "short": from it on
-the system lets no file grow longer than a line, whoever writes it), each followed by the same command
+the system lets no file grow longer than a line, whoever writes it; "torn": the same, and who tries is killed while
+writing), each followed by the same command
 without a fault. A step is a file that is opened for writing, a folder that is made, or a name that is changed, inside
 the copy. It prints a JSON object for each run. The modules are imported beforehand, since each run is a fork.
 """
@@ -56,13 +57,16 @@ def watch_disk(place: Path, on_step: Step) -> None:
 def fault_at(fault: str, number: int) -> Step:
     """What happens at a step: nothing before step `number`, from 0; a fault from then on."""
     count = 0
+    if fault == "torn":  # the process to come inherits it; Python's own answer is an error
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     def step(event: str) -> None:
         nonlocal count
         count, now = count + 1, count
         if fault == "kill" and now == number:
             os.kill(os.getpid(), signal.SIGKILL)
-        if fault == "short" and now == number:
+        if fault in ("short", "torn") and now == number:
             resource.setrlimit(resource.RLIMIT_FSIZE, (_SHORT, resource.RLIM_INFINITY))
         if fault == "full" and now >= number and event != "os.rename":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -19,7 +20,7 @@ from robustness.stumble import files_below, reports
 from tiny_bundles import picture, write_system
 from tiny_datasets import write_speech
 
-FAULTS = ("kill", "full", "short")
+FAULTS = ("kill", "full", "short", "torn")
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,8 @@ def check(whole: dict[str, Any], *faulty: dict[str, Any], fault: str, finished: 
         where = (report["step"], report["status"], report["stderr"])
         if fault == "kill":
             assert report["status"] == -9, where
+        elif fault == "torn":
+            assert report["status"] in (-signal.SIGXFSZ, 0), where  # 0: nothing was left to write
         elif report["status"]:
             lines = report["stderr"].splitlines()
             assert report["status"] == 2, where

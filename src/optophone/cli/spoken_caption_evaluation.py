@@ -22,6 +22,7 @@ from optophone.core.bundle import Bundle
 from optophone.core.errors import ConfigurationError, DataError
 from optophone.core.search import SearchConfig
 from optophone.core.text import spoken_words
+from optophone.core.whole_file import write_whole
 from optophone.data.manifest import Dataset, read_dataset
 from optophone.data.unit_symbols import UnitSymbols
 from optophone.evaluation.captions import tokenize_words
@@ -324,7 +325,7 @@ class SpokenCaptionEvaluation:
                     lines.append({**there, "row": row, **asdict(one), "references": self.references[one.picture]})
         folder.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        (folder / "heard.jsonl").write_text(text, encoding="utf-8")
+        write_whole(folder / "heard.jsonl", text.encode())
 
 
 def open_cascade(name: str) -> Bundle:

@@ -191,6 +191,10 @@ def _claim(target: Path, is_folder: bool) -> tuple[Path, int | None]:
         path = target.with_name(f"{stem}{number}.part")
         is_new = _make(path, is_folder)
         lock = _lock_existing(path)
+        if lock is not None and path.is_dir() != is_folder:  # what a writer of the other kind left
+            _remove(path)
+            os.close(lock)
+            is_new, lock = _make(path, is_folder), _lock_existing(path)
         if lock is not None:
             if not is_new:
                 _empty(path, lock)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from optophone.core.errors import ConfigurationError
-from optophone.core.whole_file import whole_file
+from optophone.core.whole_file import Unfinished, errors_naming
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -22,17 +22,23 @@ def save_weights(model: nn.Module, path: Path) -> None:
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write a safetensors file, whole or not at all.
 
+    The library writes to a temporary file of its own name beside the one that it is given, which a kill would leave
+    for ever; so it is given one in a hidden folder.
+
     Raises:
         OSError: it cannot be written; the error names `path`.
     """
-    with whole_file(path) as temporary:
+    with Unfinished(path, is_folder=True) as part, errors_naming(path, inside := part.path / path.name):
         try:
-            save_file(dict(tensors), temporary)
+            save_file(dict(tensors), inside)
         except SafetensorError as error:  # holds what the system said as text only
             code = re.search(r"os error (\d+)", str(error))
             if code is None:
                 raise
             raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+        with open(inside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(inside, part.target)
 
 
 def load_weights(model: nn.Module, path: str | Path, prefix: str = "") -> None:

@@ -121,6 +121,15 @@ def test_the_next_writer_takes_over_what_a_killed_one_left(tmp_path: Path) -> No
     assert not names(tmp_path)
 
 
+def test_a_writer_of_the_other_kind_leaves_no_trap(tmp_path: Path) -> None:
+    for was, now in ((True, False), (False, True)):
+        left = killed(tmp_path / "x", is_folder=was)
+        with Unfinished(tmp_path / "x", is_folder=now) as part:
+            assert part.path == left
+            assert part.path.is_dir() == now
+        assert not names(tmp_path)
+
+
 def test_a_living_writer_is_left_alone(tmp_path: Path) -> None:
     target = tmp_path / "x.json"
     with writer(target) as (theirs, _):
