@@ -2,11 +2,16 @@
 
     python benchmarks/server.py                                   16 clients for 10 seconds, each server
     python benchmarks/server.py --seconds 60 -o result.json       what is reported
+    python benchmarks/server.py --requests 10000 -o memory.json   memory alone, over so many requests
 
 Both servers are processes of their own (`optophone serve`) with the same threads for the networks, asked over their
 sockets. First one client alone: the first byte of the sound of a photograph, warm. Then all clients at once; each asks
 for a photograph's sound as soon as its last one is there (after a refusal, a tenth of a second later). Peak memory is
-the server's alone. Last, whether joining pictures would pay: the captioner's encoder on several pictures at once.
+the server's alone. Then, whether joining pictures would pay: the captioner's encoder on several pictures at once.
+
+With `--requests`, instead of all that, memory over so many requests: the clients ask on, the server's memory is noted
+twenty times on the way, and a line is put through the second half of them, once it has warmed up. What leaks shows as
+bytes per request there; its exit status is 1 where that would come to more than `--allowed` megabytes over all of them.
 
 The foreign load, in cores, is what other processes took meanwhile; figures taken beside more than .1 say little. The
 clients run on the same cores as the server, and their part is stated too.
@@ -34,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = "/v1/describe?response_format=wav"
 PAUSE_S = 0.1  # after a refusal
 WARM_UP = 3
+NOTES = 20  # of memory, over all requests
 
 
 Seen = list[tuple[int, float, float]]
@@ -133,13 +139,78 @@ def under_load(port: int, process: int, photos: list[bytes], clients: int, secon
     }
 
 
-def measure(options: argparse.Namespace, workers: int, threads: int) -> dict[str, Any]:
-    """One server: one client alone, then all."""
+def over_requests(port: int, process: int, photos: list[bytes], clients: int, requests: int) -> dict[str, Any]:
+    """Memory of the server over so many requests."""
+    seen: Seen = []
+    turns = iter(range(requests))
+    lock = threading.Lock()
+    noted: list[tuple[int, float]] = []
+
+    def next_turn() -> int | None:
+        with lock:
+            turn = next(turns, None)
+            if turn is not None and turn % max(1, requests // NOTES) == 0:
+                note(turn)
+            return turn
+
+    def note(turn: int) -> None:
+        noted.append((turn, memory_mb(process)[0]))
+        print(f"  after {turn:6} requests {noted[-1][1]:7.1f} MB", flush=True)
+
+    def work() -> None:
+        while (turn := next_turn()) is not None:
+            while ask(port, photos[turn % len(photos)], seen) not in (200, 0):
+                time.sleep(PAUSE_S)
+
+    began = time.perf_counter()
+    threads = [threading.Thread(target=work) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    note(requests)
+    return {
+        "requests": requests,
+        "seconds": round(time.perf_counter() - began, 1),
+        **figures(seen),
+        "memory_mb_by_requests": noted,
+        "bytes_per_request": round(1e6 * slope(noted[len(noted) // 2 :]), 1),
+        "peak_mb": memory_mb(process)[1],
+    }
+
+
+def slope(points: list[tuple[int, float]]) -> float:
+    """Of the line with the least squares; 0 of fewer than two points."""
+    return statistics.linear_regression(*zip(*points, strict=True)).slope if len(points) > 1 else 0.0
+
+
+def measure_memory(options: argparse.Namespace) -> bool:
+    """Memory of one server over `options.requests`; whether it stayed."""
     photos = [path.read_bytes() for path in options.photos]
+    with serving(options, options.workers, options.threads) as (port, process):
+        result = over_requests(port, process, photos, options.clients, options.requests)
+    grown = result["bytes_per_request"] * options.requests / 1e6
+    result |= {"machine": machine(options.threads), "clients": options.clients, "workers": options.workers}
+    print(f"{options.requests} requests of {options.clients} clients in {result['seconds']} s: {result['statuses']}")
+    print(f"  {result['bytes_per_request']} bytes a request in the second half: {grown:.1f} MB over all")
+    write(options.output, result)
+    return grown <= options.allowed and set(result["statuses"]) <= {"200", "429", "503"}
+
+
+@contextmanager
+def serving(options: argparse.Namespace, workers: int, threads: int) -> Iterator[tuple[int, int]]:
+    """A server with the chosen model, which has answered its first requests: its port and process."""
     model = ["-m", options.model] if options.model else []
     with server([*model, "--workers", str(workers), "--threads", str(threads)]) as (port, process):
         for turn in range(WARM_UP):
-            ask(port, photos[turn % len(photos)], [])
+            ask(port, options.photos[turn % len(options.photos)].read_bytes(), [])
+        yield port, process
+
+
+def measure(options: argparse.Namespace, workers: int, threads: int) -> dict[str, Any]:
+    """One server: one client alone, then all."""
+    photos = [path.read_bytes() for path in options.photos]
+    with serving(options, workers, threads) as (port, process):
         before, _ = memory_mb(process)
         alone: Seen = []
         for turn in range(options.repeats):
@@ -197,16 +268,25 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9, help="requests of the client that is alone")
     parser.add_argument("--workers", type=int, default=2, help="of the server that takes several at a time")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="of the larger graphs")
+    parser.add_argument("--requests", type=int, help="measure memory alone, over so many requests")
+    parser.add_argument("--allowed", type=float, default=20.0, help="MB that it may grow by")
     parser.add_argument("-o", "--output", type=Path, help="a JSON file")
     options = parser.parse_args()
+    if options.requests:
+        raise SystemExit(0 if measure_memory(options) else 1)
     result: dict[str, Any] = {"machine": machine(options.threads), "clients": options.clients}
     for name, workers in (("several", options.workers), ("one at a time", 1)):
         result[name.replace(" ", "_")] = row = measure(options, workers, options.threads)
         print_server(name, row, options.clients)
     result["encoder_s_per_picture_by_batch"] = joined = measure_joining(options, options.threads)
     print(f"encoder, seconds per picture by pictures at once: {joined}")
-    if options.output:
-        options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write(options.output, result)
+
+
+def write(path: Path | None, result: dict[str, Any]) -> None:
+    """Write a JSON file, if one is asked for."""
+    if path:
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
