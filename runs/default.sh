@@ -40,7 +40,8 @@ optophone evaluate voice work/bundles/voice data/ljspeech -o "$RESULTS/default-v
 optophone evaluate doubt work/bundles/captioner data/flickr8k -o "$RESULTS/default-doubt.json" --figures "$RESULTS/figures"
 optophone export work/bundles/captioner work/bundles/voice -o "$BUNDLES/default" \
     --metrics "$RESULTS/default-captions.json" --metrics "$RESULTS/default-captions-shuffled.json" \
-    --metrics "$RESULTS/default-voice.json" --metrics "$RESULTS/default-doubt.json" \
+    --metrics "$RESULTS/default-voice.json" --metrics "$RESULTS/default-voice-recordings.json" \
+    --metrics "$RESULTS/default-doubt.json" \
     --confidence "$RESULTS/default-captions.json"
 
 python benchmarks/main_job.py -o "$RESULTS/default-speed.json"
