@@ -190,6 +190,7 @@ def test_ray_does_the_same_and_survives_a_killed_worker(
     shards: Path, system: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray", reason="the extra ray is not installed")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # where its workers find bulk_work
     monkeypatch.setenv("RAY_worker_niceness", "0")  # else its workers wait for everything else on the machine
     assert run(["bulk", "speak", "shards", "-o", "local", "-m", system, "-q", *LOCAL]) == 2
     assert run(["bulk", "speak", "shards", "-o", "ray", "-m", system, "-q", *RAY]) == 2
