@@ -23,3 +23,4 @@ measure() {
 measure work/bundles/units-people k-means-of-people
 measure "$TEXTLESS/k-means/units" k-means-of-a-synthetic-voice
 measure "$TEXTLESS/resdavenet-vq/units" resdavenet-vq-of-a-synthetic-voice
+measure "$TEXTLESS/wavenet-vq/units" wavenet-vq-of-a-synthetic-voice-and-a-person
