@@ -22,7 +22,7 @@ TEXTLESS=${TEXTLESS:-work/textless}
 WORK=${WORK:-work/direct}
 RESULTS=${RESULTS:-docs/results/direct}
 HEARD=${HEARD:-$RESULTS}                  # where true speech and the cascade may have been heard before
-TEXTLESS_RESULT=${TEXTLESS_RESULT:-docs/results/textless/transformer-$UNITS.json}
+TEXTLESS_RESULTS=${TEXTLESS_RESULTS:-docs/results/textless}
 JOINT_STEPS=${JOINT_STEPS:-800}
 TRANSFORMER_STEPS=${TRANSFORMER_STEPS:-6000}
 SHOW_AND_SPEAK_STEPS=${SHOW_AND_SPEAK_STEPS:-6000}
@@ -39,7 +39,7 @@ learn_halves() {
     local here=$TEXTLESS/$UNITS
     [ -e "$here/transformer-run/captioner.safetensors" ] && [ -e "$here/voice-run/acoustic.safetensors" ] && return
     UNITS=$UNITS CAPTIONERS=transformer STAGES="units voice captioners" PICTURES=$PICTURES SPEECH=$SPEECH \
-        WORK=$TEXTLESS RESULTS=$(dirname "$TEXTLESS_RESULT") bash runs/textless.sh
+        WORK=$TEXTLESS RESULTS=$TEXTLESS_RESULTS bash runs/textless.sh
 }
 
 learn() {
@@ -66,13 +66,25 @@ hear() {
         --heard-before "$HEARD" --jobs "$JOBS"
 }
 
+# The two halves that the joint model began with, as a system: what it has to be better than.
+hear_start() {
+    local here=$TEXTLESS/$UNITS start=$WORK/start
+    [ -e "$RESULTS/start/textless.json" ] && return
+    [ -e "$start-voice" ] || optophone export "$here/voice-run" -o "$start-voice" --precision fp32
+    [ -e "$start" ] || optophone export "$here/transformer" "$start-voice" -o "$start"
+    mkdir -p "$RESULTS/start"
+    hear "$start" "$PICTURES" -o "$RESULTS/start/textless.json" --beam "$BEAM" --control "units=$here/column"
+}
+
 evaluate() {
     local member=$1 result=$RESULTS/$1.json
     local what=("$WORK/$member" "$PICTURES" -o "$result" --samples "$WORK/samples-$member")
     if [ "$member" = joint ]; then what+=(--beam "$BEAM" --control "units=$TEXTLESS/$UNITS/column"); fi
     [ -e "$result" ] || hear "${what[@]}"
-    if [ "$member" = joint ] && [ -e "$TEXTLESS_RESULT" ] && [ ! -e "$RESULTS/joint-against-textless.json" ]; then
-        optophone evaluate compare "$TEXTLESS_RESULT" "$result" -o "$RESULTS/joint-against-textless.json"
+    if [ "$member" = joint ] && [ ! -e "$RESULTS/start/joint-against-textless.json" ]; then
+        hear_start
+        optophone evaluate compare "$RESULTS/start/textless.json" "$result" \
+            -o "$RESULTS/start/joint-against-textless.json"
     fi
 }
 

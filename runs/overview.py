@@ -38,6 +38,7 @@ LABELS |= {f"bleu_{n}": f"B-{n}" for n in range(1, 5)}
 COST = ("weights", "training", "real-time factor")
 WAYS_HEADINGS = ("way", *(LABELS[name] for name in HEARD), "CIDEr-D, shuffled", "word errors", *COST, "made by")
 NOT_YET = "not measured yet"
+JUDGED = "voice-judged-run"  # the training that sharpens a voice over units; the joint model begins before it
 # Captions in writing, COCO (Karpathy's test pictures) but for the last two. †: from memory, not checked in the paper.
 PUBLISHED_IN_WRITING = [
     ("COCO: LSTM, Table 1 of the source paper", "", "", "", "29.6", "25.2", "52.6", "94.0", ""),
@@ -114,12 +115,13 @@ def built_ways(folder: Path) -> list[Way]:
         here = folder / textless["WORK"] / units
         before = [*eyes, *sorted(folder.glob(f"work/units-{units}*")), here / "voice-run"]
         for captioner in textless["CAPTIONERS"].split():
-            name, runs = f"textless/{captioner}-{units}", [*before, here / f"{captioner}-run"]
-            found.append((name, here / f"system-{captioner}", runs))
+            runs = [*before, here / f"{captioner}-run", here / JUDGED]
+            found.append((f"textless/{captioner}-{units}", here / f"system-{captioner}", runs))
     halves = next(runs for name, _, runs in found if name == f"textless/transformer-{direct['UNITS']}")
     for member in direct["MEMBERS"].split():
         here = folder / direct["WORK"]
-        runs = [*(halves if member == "joint" else eyes), here / f"{member}-run"]
+        start = [run for run in halves if run.name != JUDGED] if member == "joint" else eyes
+        runs = [*start, here / f"{member}-run"]
         found.append((f"direct/{member}", here / member, runs))
     return [
         Way(name, str(bundle), tuple(run for run in runs if (run / "curves").is_dir()))

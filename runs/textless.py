@@ -82,7 +82,8 @@ Made by
 whose result files are in [`textless/`](textless).
 
 The systems did not learn for the same time: `transformer-resdavenet-vq` 2,500 steps, the other captioners 800; the
-voice over ResDAVEnet-VQ 2,500 steps, the others 1,000. What is between them is therefore not only the units'.
+voice over ResDAVEnet-VQ 2,500 steps and 2,000 more against judges, the others 1,000. What is between them is therefore
+not only the units'.
 
 {begin}
 {end}

@@ -193,7 +193,7 @@ def test_what_is_heard_of_it_is_scored(member: str, made: Path, tmp_path: Path, 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="the script needs bash")
 def test_the_script_goes_on_where_it_was(tmp_path: Path) -> None:
     places: dict[str, Any] = {name: tmp_path / name.lower() for name in ("WORK", "RESULTS", "TEXTLESS")}
-    places |= {"TEXTLESS_RESULT": tmp_path / "textless.json", "ALIGNMENTS": tmp_path / "alignments"}
+    places |= {"TEXTLESS_RESULTS": tmp_path, "ALIGNMENTS": tmp_path / "alignments"}
     given = commands_of("runs/direct.sh", tmp_path, {**places, "MEMBERS": "transformer show-and-speak"})
     assert [words[0] for words in given] == ["train", "export", "evaluate"] * 2
     assert given[0][1] == "configs/direct/flickr8k-transformer.yaml"
@@ -205,18 +205,21 @@ def test_the_script_goes_on_where_it_was(tmp_path: Path) -> None:
     for name in ("transformer-run/captioner", "voice-run/acoustic"):
         (halves / name).parent.mkdir(parents=True)
         (halves / f"{name}.safetensors").touch()
-    places["TEXTLESS_RESULT"].touch()
     given = commands_of("runs/direct.sh", tmp_path, {**places, "MEMBERS": "joint"})
-    assert [words[0] for words in given] == ["train", "export", "evaluate", "evaluate"]
+    start = ["export", "export", "evaluate"]  # the two halves as they were, heard
+    assert [words[0] for words in given] == ["train", "export", "evaluate", *start, "evaluate"]
     assert str(halves / "voice-run/acoustic.safetensors") in given[0]
-    assert given[3][1:3] == ["compare", str(places["TEXTLESS_RESULT"])]
+    assert given[3][1] == str(halves / "voice-run")
+    heard = str(tmp_path / "results/start/textless.json")
+    assert heard in given[5]
+    assert given[6][1:4] == ["compare", heard, str(tmp_path / "results/joint.json")]
 
     (tmp_path / "commands.txt").unlink()
     (tmp_path / "retrieval.json").write_text("{}")
     given = commands_of("runs/direct.sh", tmp_path, {**places, "MEMBERS": "joint", "TEXTLESS": tmp_path / "none"})
     kinds = [words[1].split("/")[1] for words in given if words[0] == "train"]
-    assert kinds == ["units", "units", "acoustic", "captioner", "direct"], (
-        "the halves first, and their units in two steps"
+    assert kinds == ["units", "units", "acoustic", "acoustic", "captioner", "direct"], (
+        "the halves first, their units in two steps, and the voice of the textless way is sharpened"
     )
 
     (tmp_path / "commands.txt").write_text("")

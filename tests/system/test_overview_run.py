@@ -245,12 +245,12 @@ def test_ways_are_those_of_the_scripts(overview: ModuleType, tmp_path: Path) -> 
         write(tmp_path / name / "bundle.json", {})
     halves_of = ("k-means", re.search(r"UNITS:-([\w-]+)", (ROOT / "runs/direct.sh").read_text())[1])  # type: ignore[index]
     halves = [f"textless/{units}/{half}-run" for units in set(halves_of) for half in ("voice", "transformer")]
-    for run in ("encoder-tiny-imagenet", *halves):
+    for run in ("encoder-tiny-imagenet", *halves, *(f"textless/{units}/voice-judged-run" for units in set(halves_of))):
         (tmp_path / "work" / run / "curves").mkdir(parents=True)
     (tmp_path / "work/direct/joint-run/curves").mkdir(parents=True)
     built = {way.name: [run.name for run in way.runs] for way in overview.built_ways(tmp_path)}
     halves = ["encoder-tiny-imagenet", "voice-run", "transformer-run"]
-    assert built == {WAY: halves, "direct/joint": [*halves, "joint-run"]}
+    assert built == {WAY: [*halves, "voice-judged-run"], "direct/joint": [*halves, "joint-run"]}
 
 
 def test_a_training_belongs_to_a_way(overview: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
