@@ -37,5 +37,7 @@ done
 python runs/training_curves.py "$RESULTS/training.json" work/vocoder-ljspeech-vocos:mel_distance \
     work/vocoder-ljspeech-waveglow-small:loss work/acoustic-ljspeech:mel_after work/acoustic-ljspeech-parallel:mel \
     work/acoustic-ljspeech-parallel-adversarial:mel
+python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel-adversarial --sentences work/unseen-sentences.txt \
+    -o "$RESULTS/errors.json"
 python benchmarks/vocoders.py work/bundles/vocos work/bundles/waveglow-small "$griffin_lim" -o "$RESULTS/speed.json"
 python runs/speech.py
