@@ -16,7 +16,8 @@ from optophone.core.unit_origin import UnitRuns
 from optophone.core.vocabulary import Vocabulary, build_phones, build_words, tacotron2_characters
 from optophone.data.augmentation import Among, AugmentationConfig, augment
 from optophone.data.manifest import Row
-from optophone.data.pictures import Pictures, as_batch, normalize, resized
+from optophone.data.pictures import as_batch, normalize, resized
+from optophone.data.sharded_pictures import Pictures
 from optophone.data.steps import StepItems
 from optophone.data.unit_symbols import read_unit_symbols
 

@@ -1,24 +1,10 @@
 """Pictures as tensors."""
 
-from typing import Any, Protocol
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from optophone.core.picture import PictureSpec, resize_picture
-
-
-class Pictures(Protocol):
-    """n pictures (n, H, W, 3) uint8 of one size: a packed array, or what decodes them when they are asked for."""
-
-    def __len__(self) -> int:
-        """n."""
-        ...
-
-    def __getitem__(self, places: Any, /) -> np.ndarray:
-        """Those (B, H, W, 3) at `places`: an array (B,) of int, or a slice."""
-        ...
 
 
 def resized(pictures: np.ndarray, spec: PictureSpec) -> np.ndarray:

@@ -8,7 +8,7 @@ would have made of it, except that a JPEG of many pixels comes at a fraction of 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -18,6 +18,18 @@ from optophone.data.manifest import SHARDS, Dataset, Row
 from optophone.data.shards import Place, read_place
 
 MAX_OPEN = 32  # files at a time; a step needs as many shards as are mixed, and opening is cheap beside decoding
+
+
+class Pictures(Protocol):
+    """n pictures (n, H, W, 3) uint8 of one size: a packed array, or what decodes them when they are asked for."""
+
+    def __len__(self) -> int:
+        """n."""
+        ...
+
+    def __getitem__(self, places: Any, /) -> np.ndarray:
+        """Those (B, H, W, 3) at `places`: an array (B,) of int, or a slice."""
+        ...
 
 
 class OpenShards:

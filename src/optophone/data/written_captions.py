@@ -6,8 +6,7 @@ from optophone.core.errors import DataError
 from optophone.core.vocabulary import VocabularyKind
 from optophone.data.manifest import Dataset, Row
 from optophone.data.phones import caption_rows
-from optophone.data.pictures import Pictures
-from optophone.data.sharded_pictures import ShardedPictures, in_shards
+from optophone.data.sharded_pictures import Pictures, ShardedPictures, in_shards
 from optophone.data.unit_symbols import UnitSymbols
 
 

@@ -26,9 +26,9 @@ from optophone.data.captions_alone import CaptionsAlone, read_other_speech
 from optophone.data.manifest import Dataset, Row, read_dataset
 from optophone.data.packed_regions import PackedRegions
 from optophone.data.pairs import alone, exchange_captions, paired_rows, plan_over
-from optophone.data.pictures import Pictures, as_batch, normalize, resized
+from optophone.data.pictures import as_batch, normalize, resized
 from optophone.data.pictures_alone import PicturesAlone
-from optophone.data.sharded_pictures import ShardedPictures
+from optophone.data.sharded_pictures import Pictures, ShardedPictures
 from optophone.data.steps import Plan, sharded_plan, shuffled_plan
 from optophone.data.unit_symbols import UnitSymbols, read_unit_symbols
 from optophone.data.written_captions import pictures_of, written_rows

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from optophone.core.picture import PictureSpec
 from optophone.data.augmentation import AugmentationConfig, augment
-from optophone.data.pictures import Pictures, as_batch, normalize, resized
+from optophone.data.pictures import as_batch, normalize, resized
+from optophone.data.sharded_pictures import Pictures
 from optophone.training.weights import save_tensors
 
 BATCH = 50
