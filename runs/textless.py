@@ -12,6 +12,7 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,27 @@ def differences_table(systems: Mapping[str, Result]) -> str:
     return table(("system", *headings), rows)
 
 
+LOSSES = {
+    "speech_written": "what people say, in writing",
+    "speech": "spoken, and heard: the recogniser",
+    "units": "in units, said by the voice: both",
+    "system": "by the captioner: all that it does not see or say",
+    "shuffled": "control: about another picture",
+}
+
+
+def losses_table(systems: Mapping[str, Result]) -> str:
+    """What each stage of the best system costs: CIDEr-D from people's writing down to the controls; "" without rows."""
+    whole = {name: one for name, one in systems.items() if LOSSES.keys() <= one["rows"].keys()}
+    if not whole:
+        return ""
+    best = max(whole, key=lambda name: whole[name]["rows"]["system"]["scores"]["cider_d"])
+    scores = [whole[best]["rows"][row]["scores"]["cider_d"] for row in LOSSES]
+    lost = ["–", *(number(before - after) for before, after in pairwise(scores[:-1])), "–"]
+    rows = [(label, number(score), less) for label, score, less in zip(LOSSES.values(), scores, lost, strict=True)]
+    return f"What limits {label_of(best)}, stage by stage:\n\n" + table(("stage", "CIDEr-D", "lost"), rows)
+
+
 def recognizer_line(systems: Mapping[str, Result]) -> str:
     """Who listened, and how well it hears true speech."""
     texts = {name: _about_recognizer(result) for name, result in systems.items()}
@@ -276,12 +298,12 @@ def sections(folder: Path) -> list[str]:
         heard = f"## What is heard\n\n{pictures} photographs. The recogniser: {recognizer_line(systems)}"
         parts += [heard, scores_table(systems)]
         parts += ["The system less the control, on the same pictures (95 %):", differences_table(systems)]
-        parts += [published_table()]
+        parts += [one for one in (losses_table(systems), published_table()) if one]
         if table_of_units := unit_captions_table(systems):
             parts += ["## What is written in units", table_of_units]
     if known := read_results(folder / "known-words", "spoken captions"):
         heard = f"## Heard by one that knows words\n\nThe recogniser: {recognizer_line(known)}"
-        parts += [heard, scores_table(known)]
+        parts += [one for one in (heard, scores_table(known), losses_table(known)) if one]
     if units:
         parts += ["## The units", unit_quality_table(units)]
     path = folder / "retrieval.json"

@@ -81,6 +81,7 @@ def write_results(folder: Path) -> None:
     rows = {
         "system": row("heard from the system", 12.3),
         "speech": row("true speech", 45.6, True, 0.234),
+        "speech_written": row("what people say", 60.0, True),
         "units": row("its units", 33.3, True, 0.345),
         "shuffled": row("shuffled", 1.2, less={"bleu_4": one, "cider_d": one}),
         "constant": row("the same of every picture, in writing: 'a dog'", 4.5),
@@ -110,6 +111,8 @@ def test_the_page_is_made_of_result_files(tmp_path: Path) -> None:
     assert "| *true units of* `transformer-k-means` \\* | 33.3 |" in page
     assert "0.345 (0.000 .. 0.500)" in page
     assert "10.0 (8.0 .. 12.0)" in page
+    assert "What limits `transformer-k-means`, stage by stage" in page
+    assert "| spoken, and heard: the recogniser | 45.6 | 14.4 |" in page
     known = page.partition("## Heard by one that knows words")[2]
     assert "it knows the 7000 words of 30000 captions of train, 2 in a row" in known
     assert "0.111 (0.000 .. 0.500)" in known
