@@ -28,9 +28,8 @@ from optophone.core.whole_file import write_whole
 from optophone.data.speech import JoinedUtterances, SpokenRows
 from optophone.models.acoustic.parallel import ParallelAcoustic
 from optophone.training.aligned_speech import AlignedBatch, AlignedUtterances
-from optophone.training.aligners import read_aligner
 from optophone.training.configuration_file import read_configuration
-from optophone.training.parallel_synthesis import ParallelExperiment, build_model
+from optophone.training.parallel_synthesis import ParallelExperiment, build_model, read_aligners
 from optophone.training.run import build_experiment
 from optophone.training.synthesis import WEIGHTS, Speech, read_speech
 from optophone.training.weights import load_weights
@@ -135,12 +134,7 @@ def main() -> None:
     speech = read_speech(experiment.data)
     model = build_model(replace(experiment, weights=None), speech.vocabulary, len(speech.speakers)).eval()
     load_weights(model, options.run / WEIGHTS)
-    aligner = read_aligner(
-        options.aligner or experiment.aligner_from or "",
-        speech.vocabulary,
-        speech.speakers,
-        *experiment.further_aligners_from,
-    )
+    aligner = read_aligners(replace(experiment, aligner_from=options.aligner or experiment.aligner_from), speech)
     spec, found = experiment.data.mel, {}
     for split, part in (("dev", speech.dev), ("train", speech.train.parts[0])):
         aligned = AlignedUtterances(JoinedUtterances([part]), aligner, spec)

@@ -31,6 +31,7 @@ DATASETS = (
     "spoken-captions",
     "spoken-words",
     "region-features",
+    "phones",
     "alignments",
     "shards",
     "non-photographs",
@@ -38,12 +39,12 @@ DATASETS = (
 # The data sets that each option belongs to.
 OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     "count": ("non-photographs",),
-    "seed": ("non-photographs", "spoken-words"),
+    "seed": ("non-photographs", "spoken-words", "phones"),
     "size": ("flickr8k", *CAPTIONED, "places-audio"),
     "features_only": CAPTIONED,
     "year": ("coco",),
     "voices": SPOKEN,
-    "share": ("spoken-captions",),
+    "share": ("spoken-captions", "phones"),
     "speed": SPOKEN,
     "pitch": SPOKEN,
     "margin": SPOKEN,
@@ -77,7 +78,12 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     metavar="NAME[:SPEED[:PITCH]]",
     help="spoken-…: voice of espeak-ng. spoken-captions: give several, and they take turns.",
 )
-@click.option("--share", default=1.0, show_default=True, help="spoken-captions: only this share of the captions.")
+@click.option(
+    "--share",
+    default=1.0,
+    show_default=True,
+    help="spoken-captions: only this share of the captions. phones: of the words.",
+)
 @click.option("--speed", default=175, show_default=True, help="spoken-…: words a minute.")
 @click.option("--pitch", default=50, show_default=True, help="spoken-…: pitch of the voice, 0 to 99.")
 @click.option("--margin", default=50, show_default=True, help="spoken-…: silence at both ends, ms.")
@@ -113,7 +119,7 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     help="Of the same corpora: leave out missing and damaged sound files. shards: damaged samples and shards.",
 )
 @click.option("--count", default=40, show_default=True, help="non-photographs: pictures of each family.")
-@click.option("--seed", default=0, show_default=True, help="non-photographs, spoken-words: draws others.")
+@click.option("--seed", default=0, show_default=True, help="non-photographs, spoken-words, phones: draws others.")
 @click.option(
     "--precision",
     type=click.Choice(["float16", "float32"]),
@@ -169,6 +175,7 @@ def prepare(
       spoken-captions   every caption of a prepared flickr8k (SOURCE), said by espeak-ng
       spoken-words      random words of a pronouncing dictionary or word list (SOURCE), said by espeak-ng
       region-features   a bottom-up TSV, or a folder of .tsv, .npz or .npy files, of any pictures
+      phones            prepared speech (SOURCE) with words of its text spelled in ARPAbet, as espeak-ng says them
       alignments        when each word and phone of prepared speech (SOURCE) is said, by pocketsphinx
       shards            where the captioned pictures lie in WebDataset shards, to train on them as they are
       non-photographs   pages, windows, charts, noise and more, drawn by this program: give OUT alone
@@ -203,6 +210,10 @@ def prepare(
         from optophone.data.prepare.region_features import prepare_region_features
 
         result = prepare_region_features(source, out, precision)
+    elif dataset == "phones":
+        from optophone.data.prepare.phones import prepare_phones
+
+        result = prepare_phones(source, out, share, seed)
     elif dataset == "alignments":
         from optophone.cli.alignment_writing import left_out_line, write_alignments
 

@@ -91,14 +91,37 @@ class EachItsOwn:
     def durations(self, batch: SpeechBatch) -> list[np.ndarray]:
         """Whole frames (S,) of the symbols of each utterance; they add up to its frames."""
         assert batch.speakers is not None
-        found: dict[int, np.ndarray] = {}
-        owners = self.owner[batch.speakers]
-        for owner in owners.unique().tolist():
-            rows = torch.nonzero(owners == owner).flatten()
-            part = SpeechBatch(*(field[rows] for field in batch if field is not None))
-            asked = part._replace(speakers=self.number[batch.speakers[rows]])
-            found |= zip(rows.tolist(), self.aligners[owner].durations(asked), strict=True)
-        return [found[row] for row in range(len(owners))]
+        renumbered = batch._replace(speakers=self.number[batch.speakers])
+        return _share_out(renumbered, self.owner[batch.speakers], self.aligners)
+
+
+class BySpelling:
+    """Utterances with inline phones are aligned by somebody else than those in letters alone.
+
+    Args:
+        letters: of whom utterances without phones are asked.
+        phones: of whom the others are.
+        symbols: what they are written in.
+    """
+
+    def __init__(self, letters: Aligner, phones: Aligner, symbols: Vocabulary) -> None:
+        self.aligners = (letters, phones)
+        self.is_phone = torch.tensor([symbol.startswith("@") for symbol in symbols.symbols])
+
+    def durations(self, batch: SpeechBatch) -> list[np.ndarray]:
+        """Whole frames (S,) of the symbols of each utterance; they add up to its frames."""
+        return _share_out(batch, self.is_phone[batch.ids].any(1).long(), self.aligners)
+
+
+def _share_out(batch: SpeechBatch, owners: torch.Tensor, aligners: Sequence[Aligner]) -> list[np.ndarray]:
+    """The durations of each utterance, by that one of `aligners` which `owners` (B,) names."""
+    found: dict[int, np.ndarray] = {}
+    for owner in owners.unique().tolist():
+        rows = torch.nonzero(owners == owner).flatten()
+        speakers = None if batch.speakers is None else batch.speakers[rows]
+        part = SpeechBatch(batch.ids[rows], batch.id_lengths[rows], batch.mel[rows], batch.mel_lengths[rows], speakers)
+        found |= zip(rows.tolist(), aligners[owner].durations(part), strict=True)
+    return [found[row] for row in range(len(owners))]
 
 
 def read_aligner(run: str | Path, vocabulary: Vocabulary, speakers: Sequence[str], *further: str | Path) -> Aligner:

@@ -19,7 +19,7 @@ from optophone.models.acoustic.mel_discriminators import MelDiscriminators, MelD
 from optophone.models.acoustic.parallel import ParallelAcoustic, ParallelConfig, ParallelOutput
 from optophone.training.adversarial_loss import AdversarialLossConfig, AdversarialLosses, adversarial_loss
 from optophone.training.aligned_speech import AlignedBatch, AlignedUtterances, TimedUnits
-from optophone.training.aligners import read_aligner
+from optophone.training.aligners import Aligner, BySpelling, read_aligner
 from optophone.training.experiment import Means, TrainerConfig, Training, fit, training_loader
 from optophone.training.optimization import OptimizerConfig
 from optophone.training.synthesis import WEIGHTS, Speech, dev_batches, read_speech, show_utterance, training_plan
@@ -68,6 +68,8 @@ class ParallelExperiment:
         aligner_from: folder of a run of kind "aligner", or "acoustic" (a Tacotron 2), over the same data, which tells
             how long symbols last; not for units, whose lengths are known.
         further_aligners_from: the same, for voices that `aligner_from` does not know.
+        phones_aligned_from: the same, for utterances of any voice with inline phones (`prepare phones`), which those
+            who learned from letters misplace; None leaves them to the others.
         model: its `n_symbols` and `n_speakers` are filled in; over units it has no prosody.
         weights: safetensors of such a model to start from.
         adversary: what it plays against; None trains by differences of mels alone.
@@ -78,6 +80,7 @@ class ParallelExperiment:
     data: SpeechConfig
     aligner_from: str | None = None
     further_aligners_from: tuple[str, ...] = ()
+    phones_aligned_from: str | None = None
     model: ParallelConfig = field(default_factory=ParallelConfig)
     weights: str | None = None
     loss: ParallelLossConfig = field(default_factory=ParallelLossConfig)
@@ -94,6 +97,8 @@ class ParallelExperiment:
         if over_units == (self.aligner_from is not None):
             wants = "units have lengths; leave it out" if over_units else "give a run that aligns text and speech"
             raise ConfigurationError(f"aligner_from: {wants}.")
+        if over_units and (self.further_aligners_from or self.phones_aligned_from):
+            raise ConfigurationError("further_aligners_from, phones_aligned_from: units have lengths; leave them out.")
         if over_units and (self.data.also or self.data.speakers):
             raise ConfigurationError("data: a unit-to-mel model learns one voice; leave out also and speakers.")
         if over_units and self.model.prosody:
@@ -222,10 +227,19 @@ def aligned(experiment: ParallelExperiment, speech: Speech) -> Sequence[AlignedU
     if experiment.aligner_from is None:
         parts = (*speech.train.parts, speech.dev)
         return [TimedUnits(part) for part in parts if isinstance(part, UnitUtterances)]
-    further = experiment.further_aligners_from
-    aligner = read_aligner(experiment.aligner_from, speech.vocabulary, speech.speakers, *further)
+    aligner = read_aligners(experiment, speech)
     joined = (speech.train, JoinedUtterances([speech.dev]))
     return [AlignedUtterances(part, aligner, experiment.data.mel) for part in joined]
+
+
+def read_aligners(experiment: ParallelExperiment, speech: Speech) -> Aligner:
+    """Whoever says how long letters, and perhaps phones, last."""
+    assert experiment.aligner_from is not None
+    vocabulary, speakers = speech.vocabulary, speech.speakers
+    of_letters = read_aligner(experiment.aligner_from, vocabulary, speakers, *experiment.further_aligners_from)
+    if experiment.phones_aligned_from is None:
+        return of_letters
+    return BySpelling(of_letters, read_aligner(experiment.phones_aligned_from, vocabulary, speakers), vocabulary)
 
 
 def run_parallel_synthesis(experiment: ParallelExperiment, folder: Path) -> None:

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from optophone.core.configuration import from_mapping
 from optophone.core.errors import ConfigurationError
-from optophone.data.speech import SpeechBatch
-from optophone.training.aligners import read_aligner
+from optophone.data.speech import SpeechBatch, build_speech_vocabulary, collate
+from optophone.training.aligners import BySpelling, read_aligner
 from optophone.training.parallel_synthesis import ParallelExperiment, aligned
 from optophone.training.run import train
 from optophone.training.synthesis import read_speech
@@ -79,3 +80,39 @@ def test_a_voice_that_nobody_knows_is_named(folder: Path, mapping: dict[str, Any
 def test_a_whole_run(mapping: dict[str, Any], tmp_path: Path) -> None:
     run = train(write_configuration(tmp_path / "tiny.yaml", mapping), out=tmp_path / "run")
     assert (run / "acoustic.safetensors").exists()
+
+
+class Counting:
+    """Gives every symbol as many frames as it is told."""
+
+    def __init__(self, n_frames: int) -> None:
+        self.n_frames = n_frames
+
+    def durations(self, batch: SpeechBatch) -> list[np.ndarray]:
+        return [np.full(int(n), self.n_frames) for n in batch.id_lengths]
+
+
+def test_phones_are_aligned_by_who_learned_from_phones() -> None:
+    vocabulary = build_speech_vocabulary()
+    texts = ["{M AE1 N}.", "a man.", "the {M AE1 N}!"]
+    ids = [torch.tensor(vocabulary.encode(text)) for text in texts]
+    batch = collate(ids, [torch.zeros(80, 9)] * 3, [0, 1, 0])
+    found = BySpelling(Counting(1), Counting(2), vocabulary).durations(batch)
+    assert [one.tolist() for one in found] == [[2] * len(ids[0]), [1] * len(ids[1]), [2] * len(ids[2])]
+
+
+def test_a_run_with_an_aligner_for_phones(mapping: dict[str, Any], folder: Path) -> None:
+    experiment = from_mapping(ParallelExperiment, {**mapping, "phones_aligned_from": str(folder / "two-aligner")})
+    with pytest.raises(ConfigurationError, match="two-aligner: knows other voices than these data, not 'tiny'"):
+        aligned(experiment, read_speech(experiment.data))
+    with pytest.raises(ConfigurationError, match="units have lengths"):
+        from_mapping(
+            ParallelExperiment,
+            {
+                "kind": "unit-to-mel",
+                "name": "tiny",
+                "data": {"folder": "speech", "symbols": "units", "units": "units"},
+                "model": {"prosody": False},
+                "phones_aligned_from": "aligner",
+            },
+        )
