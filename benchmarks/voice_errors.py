@@ -1,12 +1,13 @@
 """Where a parallel voice is misheard: by words alone, short and long, known and unknown, with and without true prosody.
 
     python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel-adversarial [--aligner RUN] [--speaker LJ] \\
-        [--sentences FILE] [-n 30] [-o FILE.json]
+        [--phones data/ljspeech-phones] [--sentences FILE] [-n 30] [-o FILE.json]
 
 Recordings of the dev split and as many of train are said by the voice itself, with the durations that its aligner finds
-in the recording, and with the recording's pitch too; beside them the recording's own mel. One vocoder (Griffin-Lim) and
-one recogniser (pocketsphinx, the words of these texts, no word order) for all. Of FILE, a sentence a line, words are
-counted by whether any training text has them. Short words have up to three letters.
+in the recording, and with the recording's pitch too; beside them the recording's own mel, and with --phones the text as
+that data set spells it (in letters where it does not). One vocoder (Griffin-Lim) and one recogniser (pocketsphinx, the
+words of these texts, no word order) for all. Of FILE, a sentence a line, words are counted by whether any training text
+has them. Short words have up to three letters.
 """
 
 import argparse
@@ -24,8 +25,10 @@ import torch
 from optophone.cli.recognizer_choice import choose_recognizer
 from optophone.core.griffin_lim import GriffinLim
 from optophone.core.text import clean_text, end_sentence, spoken_words
+from optophone.core.vocabulary import Vocabulary
 from optophone.core.whole_file import write_whole
-from optophone.data.speech import JoinedUtterances, SpokenRows
+from optophone.data.manifest import read_dataset
+from optophone.data.speech import JoinedUtterances, Utterances
 from optophone.models.acoustic.parallel import ParallelAcoustic
 from optophone.training.aligned_speech import AlignedBatch, AlignedUtterances
 from optophone.training.configuration_file import read_configuration
@@ -36,6 +39,7 @@ from optophone.training.weights import load_weights
 
 LONGEST_SHORT = 3
 Words = list[str]
+Spelled = Mapping[str, str]  # the text of a row in phones, by its id
 
 
 def length_of(word: str) -> str:
@@ -77,6 +81,12 @@ def ways_to_say(model: ParallelAcoustic, batch: AlignedBatch) -> Iterator[tuple[
     yield "true durations and pitch", model.draw(laid_out, batch.prosody, None)[0].numpy()
 
 
+@torch.no_grad()
+def say(model: ParallelAcoustic, vocabulary: Vocabulary, text: str, speaker: torch.Tensor | None) -> np.ndarray:
+    """The mel (M, T) of `text`, as the voice says it by itself."""
+    return model.infer(torch.tensor(vocabulary.encode(end_sentence(clean_text(text)))), speaker)[0].numpy()
+
+
 def hear_all(
     said: Mapping[str, Sequence[np.ndarray]], texts: Sequence[Words], rate: int
 ) -> Iterator[tuple[str, int, Words]]:
@@ -89,13 +99,21 @@ def hear_all(
             yield way, number, recognizer.hear(waves[number], rate)
 
 
-def of_recordings(model: ParallelAcoustic, speech: SpokenRows, aligned: AlignedUtterances, rows: Sequence[int]) -> Any:
+def of_recordings(
+    model: ParallelAcoustic, speech: Utterances, aligned: AlignedUtterances, rows: Sequence[int], spelled: Spelled
+) -> Any:
     """Rates for every way to say the texts of `rows`."""
     texts = [spoken_words(speech.rows[row]["text"]) for row in rows]
     vocoder, said = GriffinLim(aligned.spec), defaultdict(list)
     for row in rows:
-        for way, mel in ways_to_say(model, aligned.batch([row])):
+        batch = aligned.batch([row])
+        for way, mel in ways_to_say(model, batch):
             said[way].append(vocoder.wave(mel))
+        if spelled:
+            text = spelled.get(speech.rows[row]["id"], speech.rows[row]["text"])
+            said["by itself, in phones"].append(
+                vocoder.wave(say(model, speech.vocabulary, text, batch.speech.speakers))
+            )
     counts: dict[str, Counts] = defaultdict(Counts)
     for way, number, heard in hear_all(said, texts, aligned.spec.sample_rate):
         counts[way].add(texts[number], heard, [length_of(word) for word in texts[number]])
@@ -108,8 +126,7 @@ def of_sentences(model: ParallelAcoustic, speech: Speech, speaker: int, sentence
     texts, vocoder = [spoken_words(sentence) for sentence in sentences], GriffinLim(spec)
     waves = []
     for sentence in sentences:
-        ids = torch.tensor(speech.vocabulary.encode(end_sentence(clean_text(sentence))))
-        waves.append(vocoder.wave(model.infer(ids, torch.tensor([speaker]))[0].numpy()))
+        waves.append(vocoder.wave(say(model, speech.vocabulary, sentence, torch.tensor([speaker]))))
     counts = Counts()
     for _, number, heard in hear_all({"by itself": waves}, texts, spec.sample_rate):
         kinds = [f"{length_of(word)}, {'known' if word in known else 'in no text'}" for word in texts[number]]
@@ -123,6 +140,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--aligner", help="run that says how long symbols last, instead of the configuration's")
     parser.add_argument("--speaker", default="LJ")
+    parser.add_argument("--phones", type=Path, help="the recordings' data set, spelled by optophone prepare phones")
     parser.add_argument("--sentences", type=Path)
     parser.add_argument("-n", type=int, default=30, help="recordings of each split")
     parser.add_argument("-o", "--output", type=Path)
@@ -137,8 +155,11 @@ def main() -> None:
     aligner = read_aligners(replace(experiment, aligner_from=options.aligner or experiment.aligner_from), speech)
     spec, found = experiment.data.mel, {}
     for split, part in (("dev", speech.dev), ("train", speech.train.parts[0])):
+        assert isinstance(part, Utterances)
+        rows = read_dataset(options.phones).rows(split) if options.phones else []
+        spelled = {row["id"]: row["text"] for row in rows}
         aligned = AlignedUtterances(JoinedUtterances([part]), aligner, spec)
-        found[split] = of_recordings(model, part, aligned, range(min(options.n, len(part))))
+        found[split] = of_recordings(model, part, aligned, range(min(options.n, len(part))), spelled)
     if options.sentences:
         sentences = [line for line in options.sentences.read_text(encoding="utf-8").splitlines() if line.strip()]
         found["sentences"] = of_sentences(model, speech, speech.speakers.index(options.speaker), sentences, spec)

@@ -17,6 +17,12 @@ optophone prepare librispeech "$SHARED/data/librispeech" data/librispeech
 optophone train configs/vocoder/ljspeech-vocos.yaml
 optophone train configs/vocoder/ljspeech-waveglow-small.yaml
 optophone train configs/acoustic/ljspeech-aligner.yaml
+optophone train configs/acoustic/ljspeech-parallel-people.yaml
+optophone prepare phones data/ljspeech data/ljspeech-phones
+optophone prepare phones data/spoken-captions data/spoken-captions-phones --share 0.5
+optophone prepare phones data/spoken-words data/spoken-words-phones --share 0.5
+optophone train configs/acoustic/ljspeech-phones-aligner.yaml
+optophone train configs/acoustic/ljspeech-parallel-phones.yaml
 
 optophone export work/vocoder-ljspeech-vocos -o work/bundles/vocos
 optophone export work/vocoder-ljspeech-waveglow-small -o work/bundles/waveglow-small
@@ -39,5 +45,9 @@ python runs/training_curves.py "$RESULTS/training.json" work/vocoder-ljspeech-vo
     work/acoustic-ljspeech-parallel-adversarial:mel
 python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel-adversarial --sentences work/unseen-sentences.txt \
     -o "$RESULTS/errors.json"
+python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel -o "$RESULTS/errors-parallel.json"
+python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel-people -o "$RESULTS/errors-people.json"
+python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel-phones --phones data/ljspeech-phones \
+    -o "$RESULTS/errors-phones.json"
 python benchmarks/vocoders.py work/bundles/vocos work/bundles/waveglow-small "$griffin_lim" -o "$RESULTS/speed.json"
 python runs/speech.py
