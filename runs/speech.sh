@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Trains further vocoders for the human voice, measures these and the voices, and writes docs/results/speech.md. Stop it
-# or kill it at any moment; started again, it goes on.
+# Trains further vocoders for the human voice, and voices that learn from more people or from phones, measures all of them,
+# and writes docs/results/speech.md. Stop it or kill it at any moment; started again, it goes on.
 #
 #   SHARED=../shared bash runs/speech.sh
 #
-# Needs data/ljspeech and the voices in work, which runs/default.sh makes, SHARED/data/librispeech in its official layout,
+# Needs the speech in data and the voices in work, which runs/default.sh makes, SHARED/data/librispeech in its official layout,
 # and the extras train, voices and eval.
 set -euo pipefail
 cd "$(dirname "$0")/.."

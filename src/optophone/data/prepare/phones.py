@@ -17,10 +17,10 @@ from optophone.core.ipa import arpabet
 from optophone.core.text import clean_text, has_phones
 from optophone.data.espeak import load_espeak
 from optophone.data.manifest import Dataset, Row, read_dataset, write_manifest
+from optophone.data.phones import VOICE
 from optophone.data.prepare.preparation import Preparation
 from optophone.data.prepare.progress import show_progress
 
-VOICE = "en-us"
 _BETWEEN_CLAUSES = re.compile(r"(\s-\s|[,.;:!?()]+)")
 _STRESS = "ˈˌ"
 
@@ -28,9 +28,9 @@ _STRESS = "ˈˌ"
 def prepare_phones(source: str | Path, out: str | Path, share: float = 1.0, seed: int = 0) -> Dataset:
     """Write `out`: the rows of the prepared speech data set `source` with words of their texts in phones.
 
-    Rows keep their ids and sounds, which stay where they are; "speaker" is written out. Rows whose words espeak-ng says
-    as others (numbers, names of letters), or with phones that English has not, keep their letters there; rows without
-    any phones are left out. Does nothing where `out` is finished.
+    Rows keep their ids and sounds, which stay where they are; "speaker" is written out. Clauses in which it cannot be
+    told whose phones are whose keep their letters, and so do words with phones that English has not; rows without any
+    phones are left out. Does nothing where `out` is finished.
 
     Args:
         source: a folder written by `optophone prepare`, whose rows have text.
