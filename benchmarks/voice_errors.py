@@ -1,13 +1,14 @@
 """Where a parallel voice is misheard: by words alone, short and long, known and unknown, with and without true prosody.
 
     python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel-adversarial [--aligner RUN] [--speaker LJ] \\
-        [--phones data/ljspeech-phones] [--sentences FILE] [-n 30] [-o FILE.json]
+        [--phones data/ljspeech-phones] [--pronunciations FILE] [--sentences FILE] [-n 30] [-o FILE.json]
 
 Recordings of the dev split and as many of train are said by the voice itself, with the durations that its aligner finds
-in the recording, and with the recording's pitch too; beside them the recording's own mel, and with --phones the text as
-that data set spells it (in letters where it does not). One vocoder (Griffin-Lim) and one recogniser (pocketsphinx, the
-words of these texts, no word order) for all. Of FILE, a sentence a line, words are counted by whether any training text
-has them. Short words have up to three letters.
+in the recording, and with the recording's pitch too; beside them the recording's own mel, with --phones the text as
+that data set spells it (in letters where it does not), and with --pronunciations the text as that dictionary spells it.
+One vocoder (Griffin-Lim) and one recogniser (pocketsphinx, the words of these texts, no word order) for all. Of the
+sentences of FILE, one a line, words are counted by whether any training text has them. Short words have up to three
+letters.
 """
 
 import argparse
@@ -24,11 +25,13 @@ import torch
 
 from optophone.cli.recognizer_choice import choose_recognizer
 from optophone.core.griffin_lim import GriffinLim
+from optophone.core.pronunciations import Pronunciations
 from optophone.core.text import clean_text, end_sentence, spoken_words
 from optophone.core.vocabulary import Vocabulary
 from optophone.core.whole_file import write_whole
-from optophone.data.manifest import read_dataset
+from optophone.data.manifest import Row, read_dataset
 from optophone.data.speech import JoinedUtterances, Utterances
+from optophone.export.pronunciations import read_pronunciations
 from optophone.models.acoustic.parallel import ParallelAcoustic
 from optophone.training.aligned_speech import AlignedBatch, AlignedUtterances
 from optophone.training.configuration_file import read_configuration
@@ -39,7 +42,7 @@ from optophone.training.weights import load_weights
 
 LONGEST_SHORT = 3
 Words = list[str]
-Spelled = Mapping[str, str]  # the text of a row in phones, by its id
+Spelled = Mapping[str, Mapping[str, str]]  # texts in phones, by row, by who spelled them
 
 
 def length_of(word: str) -> str:
@@ -109,24 +112,33 @@ def of_recordings(
         batch = aligned.batch([row])
         for way, mel in ways_to_say(model, batch):
             said[way].append(vocoder.wave(mel))
-        if spelled:
-            text = spelled.get(speech.rows[row]["id"], speech.rows[row]["text"])
-            said["by itself, in phones"].append(
-                vocoder.wave(say(model, speech.vocabulary, text, batch.speech.speakers))
-            )
+        for way, texts_of in spelled.items():
+            text = texts_of.get(speech.rows[row]["id"], speech.rows[row]["text"])
+            said[way].append(vocoder.wave(say(model, speech.vocabulary, text, batch.speech.speakers)))
     counts: dict[str, Counts] = defaultdict(Counts)
     for way, number, heard in hear_all(said, texts, aligned.spec.sample_rate):
         counts[way].add(texts[number], heard, [length_of(word) for word in texts[number]])
     return {way: one.rates() for way, one in counts.items()}
 
 
-def of_sentences(model: ParallelAcoustic, speech: Speech, speaker: int, sentences: Sequence[str], spec: Any) -> Any:
-    """Rates for words that a training text has, and for others."""
+def spellings(rows: Sequence[Row], phones: Sequence[Row], dictionary: Pronunciations | None) -> Spelled:
+    """The texts of `rows` in phones: as their rows in `phones` have them, and as `dictionary` does."""
+    found: dict[str, Mapping[str, str]] = {}
+    if phones:
+        found["by itself, in phones"] = {row["id"]: row["text"] for row in phones}
+    if dictionary is not None:
+        texts = {row["id"]: dictionary.spell(end_sentence(clean_text(row["text"]))) for row in rows}
+        found["by itself, by the dictionary"] = texts
+    return found
+
+
+def of_sentences(model: ParallelAcoustic, speech: Speech, speaker: int, sentences: Mapping[str, str], spec: Any) -> Any:
+    """Rates for words that a training text has, and for others, of sentences and how they are spelled."""
     known = {word for part in speech.train.parts for row in part.rows for word in spoken_words(row["text"])}
     texts, vocoder = [spoken_words(sentence) for sentence in sentences], GriffinLim(spec)
     waves = []
-    for sentence in sentences:
-        waves.append(vocoder.wave(say(model, speech.vocabulary, sentence, torch.tensor([speaker]))))
+    for spelled in sentences.values():
+        waves.append(vocoder.wave(say(model, speech.vocabulary, spelled, torch.tensor([speaker]))))
     counts = Counts()
     for _, number, heard in hear_all({"by itself": waves}, texts, spec.sample_rate):
         kinds = [f"{length_of(word)}, {'known' if word in known else 'in no text'}" for word in texts[number]]
@@ -141,6 +153,7 @@ def main() -> None:
     parser.add_argument("--aligner", help="run that says how long symbols last, instead of the configuration's")
     parser.add_argument("--speaker", default="LJ")
     parser.add_argument("--phones", type=Path, help="the recordings' data set, spelled by optophone prepare phones")
+    parser.add_argument("--pronunciations", type=Path, help="dictionary such as CMU's, word PHONE PHONE a line")
     parser.add_argument("--sentences", type=Path)
     parser.add_argument("-n", type=int, default=30, help="recordings of each split")
     parser.add_argument("-o", "--output", type=Path)
@@ -153,16 +166,21 @@ def main() -> None:
     model = build_model(replace(experiment, weights=None), speech.vocabulary, len(speech.speakers)).eval()
     load_weights(model, options.run / WEIGHTS)
     aligner = read_aligners(replace(experiment, aligner_from=options.aligner or experiment.aligner_from), speech)
+    dictionary = read_pronunciations(options.pronunciations) if options.pronunciations else None
     spec, found = experiment.data.mel, {}
     for split, part in (("dev", speech.dev), ("train", speech.train.parts[0])):
         assert isinstance(part, Utterances)
-        rows = read_dataset(options.phones).rows(split) if options.phones else []
-        spelled = {row["id"]: row["text"] for row in rows}
+        phones = read_dataset(options.phones).rows(split) if options.phones else []
+        spelled = spellings(part.rows, phones, dictionary)
         aligned = AlignedUtterances(JoinedUtterances([part]), aligner, spec)
         found[split] = of_recordings(model, part, aligned, range(min(options.n, len(part))), spelled)
     if options.sentences:
         sentences = [line for line in options.sentences.read_text(encoding="utf-8").splitlines() if line.strip()]
-        found["sentences"] = of_sentences(model, speech, speech.speakers.index(options.speaker), sentences, spec)
+        speaker = speech.speakers.index(options.speaker)
+        found["sentences"] = of_sentences(model, speech, speaker, {one: one for one in sentences}, spec)
+        if dictionary is not None:
+            spelled_out = {one: dictionary.spell(end_sentence(clean_text(one))) for one in sentences}
+            found["sentences, by the dictionary"] = of_sentences(model, speech, speaker, spelled_out, spec)
     text = json.dumps({"run": options.run.name, "steps": experiment.trainer.max_steps, **found}, indent=1)
     print(text)
     if options.output:

@@ -111,6 +111,25 @@ def test_phonemes_for_a_voice_of_phones(here: Path, capfd: pytest.CaptureFixture
     assert not Path("y.wav").exists()
 
 
+def test_a_voice_speaks_by_its_dictionary(here: Path, system: str, capfd: pytest.CaptureFixture) -> None:
+    """Words that it has are said as their phones; others, and a copy that is given no other, as before."""
+    Path("words.dict").write_text("hello HH AH0 L OW1 # as in hello\nthe DH AH0\n")
+    parts = [f"{system}/{kind}" for kind in ("captioner", "acoustic", "vocoder")]
+    assert run(["export", *parts, "-o", "mine", "--pronunciations", "words.dict"]) == 0
+    assert run(["export", "mine/acoustic", "mine/vocoder", "-o", "copy"]) == 0
+    typed = said("Oh, {HH AH0 L OW1}!", "-m", system)
+    for voice in ("mine", "copy"):
+        np.testing.assert_array_equal(said("Oh, hello!", "-m", voice), typed)
+    assert not np.array_equal(said("Oh, hello!", "-m", system), typed)
+    np.testing.assert_array_equal(said("Oh, ho!", "-m", "mine"), said("Oh, ho!", "-m", system))
+    phones = write_voice(here / "phones", build_phones(["h ə l oʊ"]))
+    capfd.readouterr()
+    for part in (f"{system}/captioner", str(phones)):
+        assert run(["export", part, "-o", "none", "--pronunciations", "words.dict"]) == 2
+        assert "learned phones beside letters" in capfd.readouterr().err
+        assert not Path("none").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

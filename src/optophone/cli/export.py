@@ -21,6 +21,9 @@ import click
 )
 @click.option("--confidence", metavar="FILE", help="Result of optophone evaluate captions --calibrate to put in.")
 @click.option("--photograph", metavar="FILE", help="Detector that lets a captioner refuse: photograph.npz of a run.")
+@click.option(
+    "--pronunciations", metavar="FILE", help="Dictionary by which a voice speaks: lines such as hello HH AH0 L OW1."
+)
 @click.option("--name", help="Name of the bundle.  [default: of the run; of a system, of the folder]")
 @click.option("--licence", default="Apache-2.0", show_default=True, help="Licence of the bundle, as SPDX names it.")
 def export(
@@ -31,6 +34,7 @@ def export(
     metrics: tuple[str, ...],
     confidence: str | None,
     photograph: str | None,
+    pronunciations: str | None,
     name: str | None,
     licence: str,
 ) -> None:
@@ -45,6 +49,7 @@ def export(
     Examples:
       optophone export work/captioner -o bundles/captioner
       optophone export work/voices -o bundles/ann --speaker Ann
+      optophone export work/voice -o bundles/voice --pronunciations cmudict.dict
       optophone export bundles/captioner -o bundles/described --metrics dev.json --confidence dev.json
       optophone export bundles/captioner bundles/voice -o bundles/mine
       optophone export bundles/captioner bundles/voice bundles/waveglow -o bundles/mine
@@ -54,14 +59,23 @@ def export(
     import tempfile
 
     from optophone.core.bundle import open_bundle
-    from optophone.export.part import Additions, check_results, export_system, finish_part, is_bundle
+    from optophone.export.part import (
+        Additions,
+        check_pronunciations,
+        check_results,
+        export_system,
+        finish_part,
+        is_bundle,
+    )
+    from optophone.export.pronunciations import read_pronunciations
     from optophone.export.results import read_result
 
     results = [read_result(path) for path in metrics]
     fitted = read_result(confidence) if confidence else None
     if speaker is not None:
         _check_takes_speaker(runs)
-    additions = Additions(results, fitted, licence, name, Path(photograph) if photograph else None)
+    dictionary = read_pronunciations(Path(pronunciations)) if pronunciations else None
+    additions = Additions(results, fitted, licence, name, Path(photograph) if photograph else None, dictionary)
     with tempfile.TemporaryDirectory(prefix="optophone-export-") as scratch:
         parts = []
         for number, run in enumerate(runs):
@@ -77,6 +91,7 @@ def export(
             for key, value in measured.items():
                 click.echo(f"{run}: {key} {value:.4g}" if isinstance(value, float) else f"{run}: {key} {value}")
         check_results(parts, additions)
+        check_pronunciations(parts, additions)
         if len(parts) == 1:
             finish_part(parts[0], output, additions)
         else:

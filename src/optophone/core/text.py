@@ -101,7 +101,7 @@ def clean_text(text: str) -> str:
     "eighteen fifty", 1,850 is "one thousand, eight hundred fifty"; decimals are read digit by digit. Characters that no
     voice can speak are dropped, so the result may be empty. Inline phones (``{HH AW1}``) pass through unchanged.
     """
-    parts = _INLINE_PHONES.split(text)
+    parts = split_phones(text)
     parts[::2] = [_clean_plain(part) for part in parts[::2]]
     return " ".join("".join(parts).split())
 
@@ -119,6 +119,11 @@ def end_sentence(text: str) -> str:
 def has_phones(text: str) -> bool:
     """Whether `text` holds inline phones such as ``{HH AW1}``."""
     return _INLINE_PHONES.search(text) is not None
+
+
+def split_phones(text: str) -> list[str]:
+    """`text` cut at its inline phones: letters, phones, letters and so on, the first and the last being letters."""
+    return _INLINE_PHONES.split(text)
 
 
 def to_ascii(text: str, keep: str = "") -> str:
@@ -370,7 +375,7 @@ def _pack(parts: Iterable[str], max_characters: int) -> Iterator[str]:
 
 def _words(clause: str, max_characters: int) -> Iterator[str]:
     """The words of `clause`, those that are too long in slices; inline phones whole."""
-    for stretch in _INLINE_PHONES.split(clause):
+    for stretch in split_phones(clause):
         if _INLINE_PHONES.fullmatch(stretch):
             yield stretch
             continue

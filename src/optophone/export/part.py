@@ -21,6 +21,7 @@ from optophone.core.configuration import to_mapping
 from optophone.core.errors import ConfigurationError
 from optophone.core.griffin_lim import GriffinLim, GriffinLimConfig
 from optophone.core.mel import MelSpec
+from optophone.core.pronunciations import PRONUNCIATIONS_FILE, Pronunciations
 from optophone.export.card import write_card
 from optophone.export.results import CARD, Result, content_hash
 from optophone.runtime.photograph_detector import PHOTOGRAPH_FILE, NumpyPhotographDetector
@@ -41,6 +42,7 @@ class Additions:
         name: None keeps what it has.
         photograph: the detector of photographs that a captioner of pictures or a direct model takes; None to keep what
             it has.
+        pronunciations: the dictionary that an acoustic model of letters and phones takes; None to keep what it has.
     """
 
     results: Sequence[Result] = ()
@@ -48,6 +50,7 @@ class Additions:
     licence: str | None = None
     name: str | None = None
     photograph: Path | None = None
+    pronunciations: Pronunciations | None = None
 
 
 def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapping[str, Any] | None = None) -> None:
@@ -88,6 +91,8 @@ def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapp
                 shutil.copyfile(part.file(name), writer.path(name))
         if detector is not None:
             shutil.copyfile(detector, writer.path(PHOTOGRAPH_FILE))
+        if additions.pronunciations is not None and reads_phones_and_letters(part):
+            writer.path(PRONUNCIATIONS_FILE).write_bytes(additions.pronunciations.content)
         writer.path(CARD).write_text(write_card(manifest), encoding="utf-8")
 
 
@@ -136,6 +141,27 @@ def export_system(folder: Path, name: str, parts: Sequence[Bundle], additions: A
         writer.metrics = {name: value for part in written for name, value in part.metrics.items()}
         card = write_card(replace(manifest, metrics=writer.metrics))
         writer.path(CARD).write_text(card, encoding="utf-8")
+
+
+def reads_phones_and_letters(part: Bundle) -> bool:
+    """Whether `part` is a voice that has learned phones in braces among letters."""
+    if part.manifest.kind != "acoustic" or part.manifest.configuration.get("reads_phones") is False:
+        return False
+    vocabulary = part.vocabulary()
+    return vocabulary.kind == "characters" and "@AA" in vocabulary.symbols
+
+
+def check_pronunciations(parts: Sequence[Bundle], additions: Additions) -> None:
+    """Refuse a pronouncing dictionary that no part could use.
+
+    Raises:
+        ConfigurationError: no voice that reads phones is among `parts`.
+    """
+    if additions.pronunciations is not None and not any(map(reads_phones_and_letters, parts)):
+        raise ConfigurationError(
+            "--pronunciations is for a voice that has learned phones beside letters (docs/datasets/phones.md); none is "
+            "given."
+        )
 
 
 def check_results(parts: Sequence[Bundle], additions: Additions) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from optophone.core.errors import BundleError, ConfigurationError, TextError
 from optophone.core.phonemes import spell_phonemes
+from optophone.core.pronunciations import Pronunciations
 from optophone.core.protocols import AcousticModel, SeveralSpeakers, Vocoder
 from optophone.core.speakers import speaker_number
 from optophone.core.text import clean_text, end_sentence, has_phones, split_sentences, to_ascii
@@ -123,7 +124,7 @@ class Voice:
         return self.acoustic.with_speaker(number) if isinstance(self.acoustic, SeveralSpeakers) else self.acoustic
 
     def spell(self, text: str, *, phonemes: bool = False) -> list[np.ndarray]:
-        """Symbols (S,) of each sentence of `text`.
+        """Symbols (S,) of each sentence of `text`: phones of the words whose pronunciation it has, letters of others.
 
         Args:
             text: words; with `phonemes`, or for a voice that reads nothing else, its phones between spaces.
@@ -152,7 +153,10 @@ class Voice:
         if not pieces:
             raise TextError(f"{text[:40]!r}: there is nothing to say; give letters or numbers.")
         _warn_of_unspoken(text)
-        return [np.array(vocabulary.encode(end_sentence(piece)), dtype=np.int64) for piece in pieces]
+        pronunciations: Pronunciations | None = getattr(self.acoustic, "pronunciations", None)
+        sentences = [end_sentence(piece) for piece in pieces]
+        spelled = [pronunciations.spell(sentence) for sentence in sentences] if pronunciations else sentences
+        return [np.array(vocabulary.encode(sentence), dtype=np.int64) for sentence in spelled]
 
     def say(self, text: str, *, speed: float = 1.0, phonemes: bool = False) -> Spoken:
         """Speak a text.

@@ -13,6 +13,7 @@ from optophone.core.alignment import AlignmentReport, examine_alignment
 from optophone.core.bundle import Bundle
 from optophone.core.configuration import check_ranges, from_mapping
 from optophone.core.errors import BundleError
+from optophone.core.pronunciations import pronunciations_of
 from optophone.core.protocols import SpokenMel
 from optophone.core.speakers import speaker_names, speaker_number
 from optophone.runtime.prenet_masks import prenet_masks
@@ -115,6 +116,7 @@ class OnnxAcoustic:
         self.mel_spec = bundle.mel_spec()
         self.speakers = speaker_names(manifest.configuration, str(bundle.folder)) or (manifest.name,)
         self.reads_phones = manifest.configuration.get("reads_phones") is not False
+        self.pronunciations = pronunciations_of(bundle)
         self.speaker = 0
         known = {field.name for field in dataclasses.fields(OnnxAcousticConfig)}
         chosen = {key: value for key, value in manifest.configuration.items() if key in known}

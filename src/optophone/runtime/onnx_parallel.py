@@ -8,6 +8,7 @@ import numpy as np
 from optophone.core.bundle import Bundle
 from optophone.core.durations import PLACE_FEATURES, place_frames, whole_durations
 from optophone.core.errors import BundleError
+from optophone.core.pronunciations import pronunciations_of
 from optophone.core.protocols import SpokenMel
 from optophone.core.speakers import speaker_names, speaker_number
 from optophone.runtime.refined_stream import ChunkConfig, refine_stream
@@ -46,6 +47,7 @@ class OnnxParallel:
         self.mel_spec = bundle.mel_spec()
         self.speakers = speaker_names(manifest.configuration, str(bundle.folder)) or (manifest.name,)
         self.reads_phones = manifest.configuration.get("reads_phones") is not False
+        self.pronunciations = pronunciations_of(bundle)
         self.speaker = 0
         self.frame_context = _frame_context(bundle)
         config = SessionConfig(threads=threads)
