@@ -25,13 +25,13 @@ import torch
 
 from optophone.cli.recognizer_choice import choose_recognizer
 from optophone.core.griffin_lim import GriffinLim
+from optophone.core.pronouncing_dictionary import read_pronunciations
 from optophone.core.pronunciations import Pronunciations
 from optophone.core.text import clean_text, end_sentence, spoken_words
 from optophone.core.vocabulary import Vocabulary
 from optophone.core.whole_file import write_whole
 from optophone.data.manifest import Row, read_dataset
 from optophone.data.speech import JoinedUtterances, Utterances
-from optophone.export.pronunciations import read_pronunciations
 from optophone.models.acoustic.parallel import ParallelAcoustic
 from optophone.training.aligned_speech import AlignedBatch, AlignedUtterances
 from optophone.training.configuration_file import read_configuration

@@ -18,21 +18,29 @@ optophone prepare flickr8k "$SHARED/data/flickr8k" data/flickr8k
 optophone prepare spoken-captions data/flickr8k data/spoken-captions
 optophone prepare spoken-words "$DICTIONARY" data/spoken-words
 optophone prepare ljspeech "$SHARED/data/ljspeech" data/ljspeech
+optophone prepare phones data/ljspeech data/ljspeech-phones
+optophone prepare phones data/spoken-captions data/spoken-captions-phones --share 0.5
+optophone prepare phones data/spoken-words data/spoken-words-phones --share 0.5
+bash runs/pronunciations.sh work/cmudict.dict
 optophone prepare non-photographs data/non-photographs
 
 optophone train configs/encoder/tiny-imagenet.yaml
 optophone train configs/captioner/flickr8k-transformer.yaml
 optophone train configs/captioner/flickr8k-transformer-self-critical.yaml
 optophone train configs/photograph/default.yaml
-# The voice: a Tacotron 2 of espeak-ng's captions, then of a person beside them; its attention tells how long letters last.
+# The voice: a Tacotron 2 of espeak-ng's captions, then of a person beside them; its attention tells how long letters last,
+# an aligner how long phones do. It learns letters, then phones beside them, then against judges.
 optophone train configs/acoustic/spoken-captions.yaml
 optophone train configs/acoustic/ljspeech.yaml
 optophone train configs/acoustic/ljspeech-parallel.yaml
-optophone train configs/acoustic/ljspeech-parallel-adversarial.yaml
+optophone train configs/acoustic/ljspeech-phones-aligner.yaml
+optophone train configs/acoustic/ljspeech-parallel-phones.yaml
+optophone train configs/acoustic/ljspeech-parallel-phones-adversarial.yaml
 
 optophone export work/captioner-transformer-self-critical --photograph work/photograph/photograph.npz \
     -o work/bundles/captioner
-optophone export work/acoustic-ljspeech-parallel-adversarial -o work/bundles/voice --speaker LJ
+optophone export work/acoustic-ljspeech-parallel-phones-adversarial -o work/bundles/voice --speaker LJ \
+    --pronunciations work/cmudict.dict
 optophone evaluate captions work/bundles/captioner data/flickr8k --calibrate -o "$RESULTS/default-captions.json"
 optophone evaluate captions work/bundles/captioner data/flickr8k --shuffled -o "$RESULTS/default-captions-shuffled.json"
 optophone evaluate voice work/bundles/voice data/flickr8k --limit 200 -o "$RESULTS/default-voice.json"

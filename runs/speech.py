@@ -15,7 +15,8 @@ COPIES = {"griffin-lim": "Griffin-Lim", "vocos": "Vocos", "waveglow-small": "Wav
 VOICES = {
     "voice-tacotron2": "Tacotron 2, Griffin-Lim",
     "voice-parallel": "parallel, Griffin-Lim",
-    "voice": "parallel, against judges (the default), Griffin-Lim",
+    "voice-letters": "parallel, against judges, Griffin-Lim",
+    "voice": "parallel, with phones, against judges (the default), Griffin-Lim",
     "voice-vocos": "the same, Vocos",
 }
 RUNS = {"vocos": "vocoder-ljspeech-vocos", "waveglow-small": "vocoder-ljspeech-waveglow-small"}

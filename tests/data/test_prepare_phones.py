@@ -1,5 +1,6 @@
 """Prepared speech with words spelled in phones: which words, by whom, and that sound and ids stay."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +83,27 @@ def test_sound_and_ids_stay(speech: Path, tmp_path: Path) -> None:
     assert spelled.name == f"{spoken.name}-phones"
     assert spelled.licence == "free"
     rows, before = spelled.rows("train"), {row["id"]: row for row in spoken.rows("train")}
-    assert {row["text"] for row in rows} == {"{AH0} {D AA1 G}"}
+    assert {row["text"] for row in rows} == {"{AH0} {D AA1 G}."}
     assert len(rows) == sum(row["text"] == "a dog" for row in before.values())
     assert all(row["speaker"] == (before[row["id"]].get("speaker") or spoken.name) for row in rows)
     for row in rows:
         np.testing.assert_array_equal(spelled.wave(row)[0], spoken.wave(before[row["id"]])[0])
     again = prepare_phones(speech, tmp_path / "out")
     assert again.hash() == spelled.hash()
+
+
+def test_a_dictionary_spells_instead(speech: Path, tmp_path: Path) -> None:
+    """Every word that it has, and another dictionary is another data set."""
+    path = tmp_path / "words.dict"
+    path.write_text("genre ZH AA1 N R AH0\ndog D AO1 G\n")
+    spelled = prepare_phones(speech, tmp_path / "out", pronunciations=path)
+    assert {row["text"] for row in spelled.rows("train")} == {"a {D AO1 G}.", "{ZH AA1 N R AH0}."}
+    assert "words.dict" in json.loads((tmp_path / "out/dataset.json").read_text())["layout"]
+    again = prepare_phones(speech, tmp_path / "out", pronunciations=path)
+    assert again.hash() == spelled.hash()
+    path.write_text("dog D AO1 G Z\n")
+    with pytest.raises(DataError, match="out"):
+        prepare_phones(speech, tmp_path / "out", pronunciations=path)
 
 
 def test_a_share_is_drawn_by_the_seed(speech: Path, tmp_path: Path) -> None:

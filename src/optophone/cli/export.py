@@ -59,6 +59,7 @@ def export(
     import tempfile
 
     from optophone.core.bundle import open_bundle
+    from optophone.core.pronouncing_dictionary import read_pronunciations
     from optophone.export.part import (
         Additions,
         check_pronunciations,
@@ -67,7 +68,6 @@ def export(
         finish_part,
         is_bundle,
     )
-    from optophone.export.pronunciations import read_pronunciations
     from optophone.export.results import read_result
 
     results = [read_result(path) for path in metrics]

@@ -57,6 +57,7 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     "pictures": RECORDED,
     "skip_damaged": (*RECORDED, "shards"),
     "precision": ("region-features",),
+    "pronunciations": ("phones",),
 }
 
 
@@ -127,6 +128,12 @@ OPTION_OWNERS: dict[str, tuple[str, ...]] = {
     show_default=True,
     help="region-features: of the numbers.",
 )
+@click.option(
+    "--pronunciations",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="phones: a dictionary, lines such as hello HH AH0 L OW1, instead of espeak-ng.",
+)
 @click.pass_context
 def prepare(
     context: click.Context,
@@ -152,6 +159,7 @@ def prepare(
     count: int,
     seed: int,
     precision: Literal["float16", "float32"],
+    pronunciations: Path | None,
 ) -> None:
     """Read DATASET in its official layout at SOURCE, write manifests and packed arrays to OUT.
 
@@ -175,7 +183,7 @@ def prepare(
       spoken-captions   every caption of a prepared flickr8k (SOURCE), said by espeak-ng
       spoken-words      random words of a pronouncing dictionary or word list (SOURCE), said by espeak-ng
       region-features   a bottom-up TSV, or a folder of .tsv, .npz or .npy files, of any pictures
-      phones            prepared speech (SOURCE) with words of its text spelled in ARPAbet, as espeak-ng says them
+      phones            prepared speech (SOURCE) with words of its text spelled in ARPAbet
       alignments        when each word and phone of prepared speech (SOURCE) is said, by pocketsphinx
       shards            where the captioned pictures lie in WebDataset shards, to train on them as they are
       non-photographs   pages, windows, charts, noise and more, drawn by this program: give OUT alone
@@ -213,7 +221,7 @@ def prepare(
     elif dataset == "phones":
         from optophone.data.prepare.phones import prepare_phones
 
-        result = prepare_phones(source, out, share, seed)
+        result = prepare_phones(source, out, share, seed, pronunciations)
     elif dataset == "alignments":
         from optophone.cli.alignment_writing import left_out_line, write_alignments
 

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -32,10 +32,12 @@ class Pronunciations:
         self.origin = origin
 
     @classmethod
-    def of(cls, words: Mapping[str, str], notice: Sequence[str] = ()) -> "Pronunciations":
+    def of(
+        cls, words: Mapping[str, str], notice: Sequence[str] = (), origin: str = PRONUNCIATIONS_FILE
+    ) -> "Pronunciations":
         """Those of `words`, each word's phones with spaces between, under the lines of `notice`."""
         lines = [f"# {line}".rstrip() for line in notice] + sorted(f"{word} {said}" for word, said in words.items())
-        return cls("".join(line + "\n" for line in lines).encode())
+        return cls("".join(line + "\n" for line in lines).encode(), origin)
 
     @classmethod
     def load(cls, path: Path) -> "Pronunciations":
@@ -47,6 +49,11 @@ class Pronunciations:
         if path.stat().st_size > _MOST_BYTES:
             raise BundleError(f"{path}: is larger than {_MOST_BYTES >> 20} MiB, no pronouncing dictionary.")
         return cls(path.read_bytes(), str(path))
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return Path(self.origin).name
 
     @cached_property
     def _lines(self) -> list[bytes]:
@@ -68,15 +75,15 @@ class Pronunciations:
         name = word.removesuffix("'s")
         return _of_its_own(self.phones(name)) if name != word else None
 
-    def spell(self, text: str) -> str:
-        """Cleaned `text` with every word that is known as inline phones, {HH AW1}; others keep their letters."""
+    def spell(self, text: str, wanted: Callable[[], bool] = lambda: True) -> str:
+        """Cleaned `text` with words as inline phones, {HH AW1}: those that are known and for which `wanted` says so."""
         stretches = split_phones(text)
-        stretches[::2] = [_WORD.sub(self._spell_word, letters) for letters in stretches[::2]]
+        stretches[::2] = [_WORD.sub(lambda word: self._spell(word[0], wanted), part) for part in stretches[::2]]
         return "".join(stretches)
 
-    def _spell_word(self, match: re.Match[str]) -> str:
-        phones = self.phones(match[0])
-        return "{" + " ".join(phones) + "}" if phones else match[0]
+    def _spell(self, word: str, wanted: Callable[[], bool]) -> str:
+        phones = self.phones(word)
+        return "{" + " ".join(phones) + "}" if phones and wanted() else word
 
 
 def _of_its_own(phones: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -1,20 +1,23 @@
 """A data set of speech with words spelled in phones: its text reads "the {M AE1 N} jumps.", its sound is the same.
 
 A voice that learns from both spellings reads both, and one word in phones among letters (Kastner et al. 2019,
-"Representation Mixing for TTS Synthesis"). The phones are what espeak-ng would say, in ARPAbet.
+"Representation Mixing for TTS Synthesis"). The phones are what espeak-ng would say, in ARPAbet, or a dictionary's.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from optophone.core.errors import DataError
 from optophone.core.espeak import Espeak, EspeakConfig
 from optophone.core.ipa import arpabet
-from optophone.core.text import clean_text, has_phones
+from optophone.core.pronouncing_dictionary import read_pronunciations
+from optophone.core.text import clean_text, end_sentence, has_phones
 from optophone.data.espeak import load_espeak
 from optophone.data.manifest import Dataset, Row, read_dataset, write_manifest
 from optophone.data.phones import VOICE
@@ -25,7 +28,22 @@ _BETWEEN_CLAUSES = re.compile(r"(\s-\s|[,.;:!?()]+)")
 _STRESS = "ˈˌ"
 
 
-def prepare_phones(source: str | Path, out: str | Path, share: float = 1.0, seed: int = 0) -> Dataset:
+class WordSpeller(Protocol):
+    """Who knows the phones of words."""
+
+    @property
+    def name(self) -> str:
+        """What it is called where the data are described."""
+        ...
+
+    def spell(self, text: str, wanted: Callable[[], bool]) -> str:
+        """Cleaned `text` with those words in phones for which `wanted` says so, of those whose phones are found."""
+        ...
+
+
+def prepare_phones(
+    source: str | Path, out: str | Path, share: float = 1.0, seed: int = 0, pronunciations: Path | None = None
+) -> Dataset:
     """Write `out`: the rows of the prepared speech data set `source` with words of their texts in phones.
 
     Rows keep their ids and sounds, which stay where they are; "speaker" is written out. Clauses in which it cannot be
@@ -37,20 +55,25 @@ def prepare_phones(source: str | Path, out: str | Path, share: float = 1.0, seed
         out: the folder to write.
         share: of the words that are spelled in phones, at random; 1 for all that can be.
         seed: another number draws others.
+        pronunciations: a dictionary, see `read_pronunciations`, that spells instead of espeak-ng.
 
     Raises:
-        DataError: `source` is no such data set, the share is none, espeak-ng is missing, or `out` holds something else.
+        DataError: `source` is no such data set, the share is none, espeak-ng is missing or the dictionary is none, or
+            `out` holds something else.
     """
     source, out = Path(source), Path(out)
     if not 0 < share <= 1:
         raise DataError(f"share {share}: give more than 0, at most 1.")
     spoken = read_dataset(source)
-    options = {"share": share, "seed": seed, "voice": VOICE, "speech": spoken.hash()}
+    dictionary = read_pronunciations(pronunciations) if pronunciations else None
+    spelled_by = {"pronunciations": sha256(dictionary.content).hexdigest()} if dictionary else {"voice": VOICE}
+    options = {"share": share, "seed": seed, **spelled_by, "speech": spoken.hash()}
     preparation = Preparation(f"{spoken.name}-phones", source, out, options)
     finished = preparation.begin()
     if finished:
         return finished
-    speller, n_rows = Speller(load_espeak(EspeakConfig(VOICE))), 0
+    speller: WordSpeller = dictionary or Speller(load_espeak(EspeakConfig(VOICE)))
+    n_rows = 0
     for split in spoken.splits:
         rows = [row for row in spoken.rows(split) if row.get("text")]
         drawn = np.random.default_rng((seed, len(rows)))
@@ -59,13 +82,13 @@ def prepare_phones(source: str | Path, out: str | Path, share: float = 1.0, seed
         n_rows += write_manifest(out / f"{split}.jsonl", kept)
     if not n_rows:
         raise DataError(f"{source}: no row has a text that can be spelled in phones.")
-    layout = f"{spoken.name}, spelled by espeak-ng {speller.espeak.version}"
+    layout = f"{spoken.name}, spelled by {speller.name}"
     return preparation.finish(list(spoken.splits), layout, spoken.licence, {"audio": spoken.root("audio").resolve()})
 
 
-def _spell(rows: list[Row], speller: "Speller", share: float, drawn: np.random.Generator) -> Iterator[Row]:
+def _spell(rows: list[Row], speller: WordSpeller, share: float, drawn: np.random.Generator) -> Iterator[Row]:
     for row in rows:
-        yield {**row, "text": speller.spell(clean_text(row["text"]), lambda: drawn.random() < share)}
+        yield {**row, "text": speller.spell(end_sentence(clean_text(row["text"])), lambda: drawn.random() < share)}
 
 
 class Speller:
@@ -74,6 +97,11 @@ class Speller:
     def __init__(self, espeak: Espeak) -> None:
         self.espeak = espeak
         self._alone = lru_cache(maxsize=None)(self._say_alone)
+
+    @property
+    def name(self) -> str:
+        """The program and its version."""
+        return f"espeak-ng {self.espeak.version}"
 
     def spell(self, text: str, wanted: Callable[[], bool]) -> str:
         """Cleaned `text` with those words in phones for which `wanted` says so, of those whose phones are found."""

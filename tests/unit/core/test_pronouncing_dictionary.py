@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from optophone.core.errors import DataError
-from optophone.export.pronunciations import read_pronunciations
+from optophone.core.pronouncing_dictionary import read_pronunciations
 
 DICTIONARY = """;;; as the CMU pronouncing dictionary is written
 the DH AH0
@@ -37,7 +37,7 @@ def test_the_first_way_to_say_a_word_is_taken(tmp_path: Path) -> None:
 
 def test_all_weak_forms_are_in_phones(tmp_path: Path) -> None:
     """Every one of them is taken by a dictionary that has its word, and is said without stress."""
-    from optophone.export.pronunciations import WEAK
+    from optophone.core.pronouncing_dictionary import WEAK
 
     path = tmp_path / "words.dict"
     path.write_text("".join(f"{word} HH AW1\n" for word in WEAK))

@@ -1,4 +1,4 @@
-"""A pronouncing dictionary as people write them, in the way the CMU pronouncing dictionary is, for a voice's bundle."""
+"""A pronouncing dictionary as people write them, in the format of the CMU one, for voices to speak by."""
 
 import re
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def read_pronunciations(path: Path) -> Pronunciations:
     if not words:
         raise DataError(f"{path}: no pronouncing dictionary, it has no words; give lines such as: hello HH AH0 L OW1")
     weak = {word: WEAK[word] for word in WEAK.keys() & words.keys()}
-    return Pronunciations.of({**words, **weak}, list(_notice(text)))
+    return Pronunciations.of({**words, **weak}, list(_notice(text)), str(path))
 
 
 def _notice(text: str) -> Iterator[str]:
