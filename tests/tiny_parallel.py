@@ -1,8 +1,14 @@
 """A tiny parallel acoustic model whose weights do something, for tests."""
 
+from pathlib import Path
+
+import numpy as np
 import torch
 
 from optophone.core.mel import MelSpec
+from optophone.core.vocabulary import Vocabulary
+from optophone.export.parallel import TrainedParallel, export_parallel
+from optophone.export.training_facts import TrainingFacts
 from optophone.models.acoustic.parallel import ParallelAcoustic, ParallelConfig
 
 SPEC = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=16, f_max=4000.0)
@@ -30,3 +36,11 @@ def tiny_parallel(config: ParallelConfig = TINY_PARALLEL, seed: int = 1) -> Para
         model.duration.weight.mul_(0.3)
         model.duration.bias.fill_(1.8)
     return model
+
+
+def write_parallel(folder: Path) -> Path:
+    """Its bundle, in float32, over a few letters."""
+    vocabulary = Vocabulary("characters", ("_", *"abcdefghi ."))
+    trained = TrainedParallel(tiny_parallel(), vocabulary, SPEC, TrainingFacts("tiny", "tones", "0", "none"))
+    export_parallel(trained, folder, "fp32", [np.array([1, 2, 3, 4, 11]), np.array([5, 6, 11])])
+    return folder / "fp32"

@@ -24,6 +24,9 @@ import click
 @click.option(
     "--pronunciations", metavar="FILE", help="Dictionary by which a voice speaks: lines such as hello HH AH0 L OW1."
 )
+@click.option(
+    "--pace", metavar="FILE", help="Result of optophone evaluate voice: a parallel voice gets the recordings' lengths."
+)
 @click.option("--name", help="Name of the bundle.  [default: of the run; of a system, of the folder]")
 @click.option("--licence", default="Apache-2.0", show_default=True, help="Licence of the bundle, as SPDX names it.")
 def export(
@@ -35,6 +38,7 @@ def export(
     confidence: str | None,
     photograph: str | None,
     pronunciations: str | None,
+    pace: str | None,
     name: str | None,
     licence: str,
 ) -> None:
@@ -51,6 +55,7 @@ def export(
       optophone export work/voices -o bundles/ann --speaker Ann
       optophone export work/voice -o bundles/voice --pronunciations cmudict.dict
       optophone export bundles/captioner -o bundles/described --metrics dev.json --confidence dev.json
+      optophone export bundles/voice -o bundles/slower --pace voice-beside-recordings.json
       optophone export bundles/captioner bundles/voice -o bundles/mine
       optophone export bundles/captioner bundles/voice bundles/waveglow -o bundles/mine
       optophone export bundles/direct bundles/waveglow -o bundles/mine
@@ -75,7 +80,9 @@ def export(
     if speaker is not None:
         _check_takes_speaker(runs)
     dictionary = read_pronunciations(Path(pronunciations)) if pronunciations else None
-    additions = Additions(results, fitted, licence, name, Path(photograph) if photograph else None, dictionary)
+    paced = read_result(pace) if pace else None
+    detector = Path(photograph) if photograph else None
+    additions = Additions(results, fitted, licence, name, detector, dictionary, paced)
     with tempfile.TemporaryDirectory(prefix="optophone-export-") as scratch:
         parts = []
         for number, run in enumerate(runs):

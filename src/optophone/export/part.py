@@ -24,6 +24,7 @@ from optophone.core.mel import MelSpec
 from optophone.core.pronunciations import PRONUNCIATIONS_FILE, Pronunciations
 from optophone.export.card import write_card
 from optophone.export.results import CARD, Result, content_hash
+from optophone.runtime.onnx_parallel import LEAST_PACE, MOST_PACE
 from optophone.runtime.photograph_detector import PHOTOGRAPH_FILE, NumpyPhotographDetector
 
 # Said before a caption whose calibrated confidence is below; the lowest that fits is taken.
@@ -43,6 +44,7 @@ class Additions:
         photograph: the detector of photographs that a captioner of pictures or a direct model takes; None to keep what
             it has.
         pronunciations: the dictionary that an acoustic model of letters and phones takes; None to keep what it has.
+        pace: the result beside recordings whose lengths a parallel acoustic model takes, or None.
     """
 
     results: Sequence[Result] = ()
@@ -51,6 +53,7 @@ class Additions:
     name: str | None = None
     photograph: Path | None = None
     pronunciations: Pronunciations | None = None
+    pace: Result | None = None
 
 
 def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapping[str, Any] | None = None) -> None:
@@ -59,7 +62,8 @@ def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapp
     Args:
         part: an opened bundle that is no system.
         folder: the bundle to write.
-        additions: what is added; results of other bundles are left out.
+        additions: what is added; results of other bundles are left out. A pace or a dictionary change what is said, so
+            that earlier results do not hold any more and are left out too.
         measured: what the export measured; None keeps what the part says.
     """
     old = part.manifest
@@ -67,10 +71,16 @@ def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapp
     configuration = dict(old.configuration)
     if measured is not None:
         configuration["export"] = dict(measured)
-    metrics = dict(old.metrics)
-    for result in additions.results:
-        if result.content == content:
-            metrics.update(result.metrics())
+    pronunciations = additions.pronunciations if reads_phones_and_letters(part) else None
+    paced = additions.pace is not None and additions.pace.content == content
+    if paced:
+        configuration["pace"] = _pace(old, additions.pace)
+    metrics: dict[str, Any] = {}
+    if not paced and pronunciations is None:  # else it says something else than what was measured
+        metrics.update(old.metrics)
+        for result in additions.results:
+            if result.content == content:
+                metrics.update(result.metrics())
     sees = old.kind in ("captioner", "direct") and old.picture is not None
     detector = additions.photograph if sees else None
     if detector is not None:
@@ -91,8 +101,8 @@ def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapp
                 shutil.copyfile(part.file(name), writer.path(name))
         if detector is not None:
             shutil.copyfile(detector, writer.path(PHOTOGRAPH_FILE))
-        if additions.pronunciations is not None and reads_phones_and_letters(part):
-            writer.path(PRONUNCIATIONS_FILE).write_bytes(additions.pronunciations.content)
+        if pronunciations is not None:
+            writer.path(PRONUNCIATIONS_FILE).write_bytes(pronunciations.content)
         writer.path(CARD).write_text(write_card(manifest), encoding="utf-8")
 
 
@@ -168,16 +178,33 @@ def check_results(parts: Sequence[Bundle], additions: Additions) -> None:
     """Refuse results that were found with something else than these parts.
 
     Raises:
-        ConfigurationError: a result of another bundle, or a confidence without calibration.
+        ConfigurationError: a result of another bundle, a confidence without calibration, or a pace without recordings.
     """
     contents = {content_hash(part.manifest) for part in parts}
-    for result in (*additions.results, *filter(None, [additions.confidence])):
+    for result in (*additions.results, *filter(None, [additions.confidence, additions.pace])):
         if result.content not in contents:
             raise ConfigurationError(f"{result.path}: found with another bundle than this one; evaluate this one.")
     if additions.confidence is not None and additions.confidence.calibration is None:
         raise ConfigurationError(
             f"{additions.confidence.path}: has no calibration; evaluate captions with --calibrate."
         )
+    if additions.pace is not None:
+        _check_pace(parts, additions.pace)
+
+
+def _check_pace(parts: Sequence[Bundle], pace: Result) -> None:
+    paced = next(part.manifest for part in parts if content_hash(part.manifest) == pace.content)
+    if pace.length is None or not LEAST_PACE <= _pace(paced, pace) <= MOST_PACE:
+        raise ConfigurationError(f"{pace.path}: tells no pace; evaluate voice beside recordings of its speaker.")
+    if paced.cls != "parallel":
+        raise ConfigurationError(f"{paced.name}: is no parallel acoustic model, which alone takes a pace.")
+
+
+def _pace(old: BundleManifest, result: Result | None) -> float:
+    """What the durations of `old` are to be multiplied by, so that its utterances are as long as people's."""
+    assert result is not None
+    assert result.length is not None
+    return round(float(old.configuration.get("pace", 1.0)) / result.length, 3)
 
 
 def is_bundle(folder: Path) -> bool:

@@ -79,6 +79,7 @@ class Result:
         content: `content_hash` of the bundle that was evaluated.
         scores: by name.
         calibration: slope, intercept and what they mean, or None.
+        length: of a voice's utterances beside recordings of the same texts, 1 as long as those, the median; else None.
     """
 
     path: Path
@@ -86,6 +87,7 @@ class Result:
     content: str
     scores: Mapping[str, Any]
     calibration: Mapping[str, Any] | None
+    length: float | None = None
 
     def metrics(self) -> dict[str, Any]:
         """The scores that a bundle carries along, rounded as tables are."""
@@ -121,7 +123,8 @@ def read_result(path: str | Path) -> Result:
         content = json.loads(path.read_bytes())
         kind = _kind_of(content)
         scores = _speech_scores(content) if kind in _OF_SPEECH else content["scores"]
-        result = Result(path, kind, content["bundle"]["content"], scores, content.get("calibration"))
+        length = content.get("durations", {}).get("median") if kind == "voice beside recordings" else None
+        result = Result(path, kind, content["bundle"]["content"], scores, content.get("calibration"), length)
         if result.kind not in _CARRIED:
             raise ValueError(f"kind {result.kind!r}")
         result.metrics()

@@ -17,6 +17,7 @@ from optophone.runtime.symbol_graph import check_speakers, checked_symbols, read
 
 SYMBOLS_GRAPH = "symbols.onnx"
 FRAMES_GRAPH = "frames.onnx"
+LEAST_PACE, MOST_PACE = 0.5, 2.0
 _PIECE, _FIRST_CHUNK, _CHUNK = 12, 36, 96  # frames of a stream
 _LONGEST_SYMBOL_S = 2.0  # what lasts longer is a fault of the network, and costs memory
 
@@ -33,7 +34,8 @@ class OnnxParallel:
 
     Args:
         bundle: an opened bundle with both graphs and a vocabulary. Of its configuration `frame_context` is read: frames
-            to either side that a frame of the mel depends on; a stream needs it.
+            to either side that a frame of the mel depends on, which a stream needs, and `pace`, by which predicted
+            durations are too short, above 1, or too long.
         threads: of the graphs.
 
     Raises:
@@ -50,6 +52,7 @@ class OnnxParallel:
         self.pronunciations = pronunciations_of(bundle)
         self.speaker = 0
         self.frame_context = _frame_context(bundle)
+        self.pace = _pace(bundle)
         config = SessionConfig(threads=threads)
         self.symbols = Graph(bundle.file(SYMBOLS_GRAPH), config)
         self.frames = Graph(bundle.file(FRAMES_GRAPH), config)
@@ -111,7 +114,7 @@ class OnnxParallel:
         encoded, log_durations = self.encode(ids)
         longest = _LONGEST_SYMBOL_S * self.mel_spec.sample_rate / self.mel_spec.hop_length
         frames = np.expm1(np.nan_to_num(log_durations.astype(np.float64)).clip(0.0, np.log1p(longest)))
-        return encoded, whole_durations(frames)
+        return encoded, whole_durations(frames * self.pace)
 
     def draw(self, encoded: np.ndarray, durations: np.ndarray) -> np.ndarray:
         """The mel (M, T) of encoded symbols (S, D) that last `durations` (S,) whole frames."""
@@ -130,3 +133,12 @@ def _frame_context(bundle: Bundle) -> int | None:
     if context is not None and (type(context) is not int or context < 0):
         raise BundleError(f"{bundle.folder}: its frame_context is {context!r}, no number of frames; export it again.")
     return context
+
+
+def _pace(bundle: Bundle) -> float:
+    pace = bundle.manifest.configuration.get("pace", 1.0)
+    if type(pace) not in (int, float) or not LEAST_PACE <= pace <= MOST_PACE:
+        raise BundleError(
+            f"{bundle.folder}: its pace is {pace!r}, not {LEAST_PACE:g} to {MOST_PACE:g}; export it again."
+        )
+    return float(pace)

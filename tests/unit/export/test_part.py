@@ -11,9 +11,10 @@ from optophone.core.bundle import open_bundle
 from optophone.core.errors import BundleError, ConfigurationError, DataError
 from optophone.core.mel import MelSpec
 from optophone.export.part import Additions, check_results, export_system, finish_part
-from optophone.export.results import content_hash, read_result
+from optophone.export.results import Result, content_hash, read_result
 from optophone.runtime.load import load_voice
 from tiny_bundles import BRIGHT, MEL, picture, write_captioner, write_vocoder, write_voice
+from tiny_parallel import write_parallel
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,45 @@ def test_a_voice_beside_people_has_figures_of_its_own(parts: dict[str, Path], tm
     assert read_result(path).metrics() == {f"recordings_{name}": value for name, value in espeak.items()}
     finish_part(open_bundle(parts["acoustic"]), tmp_path / "out", Additions([read_result(path)]))
     assert "within 25 % of the recordings' duration: 0.97\n" in (tmp_path / "out/CARD.md").read_text()
+
+
+def paced_result(path: Path, bundle: Path, length: float | None) -> Result:
+    content = json.loads(result_file(path, "voice", bundle).read_text())
+    path.write_text(json.dumps(content | {"baseline": "recordings", "durations": {"median": length}}))
+    return read_result(path)
+
+
+def test_a_voice_gets_the_pace_of_people(tmp_path: Path) -> None:
+    """Twice: what is still missing is added. What was measured before does not hold any more."""
+    plain = write_parallel(tmp_path / "plain")
+    short = paced_result(tmp_path / "short.json", plain, 0.8)
+    check_results([open_bundle(plain)], Additions(pace=short))
+    finish_part(open_bundle(plain), tmp_path / "measured", Additions([short]))
+    finish_part(open_bundle(tmp_path / "measured"), tmp_path / "paced", Additions([short], pace=short))
+    paced = open_bundle(tmp_path / "paced")
+    assert paced.manifest.configuration["pace"] == 1.25
+    assert open_bundle(tmp_path / "measured").manifest.metrics
+    assert not paced.manifest.metrics
+    still_short = paced_result(tmp_path / "still.json", paced.folder, 0.9)
+    with pytest.raises(ConfigurationError, match="found with another bundle"):
+        check_results([paced], Additions(pace=short))
+    finish_part(paced, tmp_path / "again", Additions(pace=still_short))
+    assert open_bundle(tmp_path / "again").manifest.configuration["pace"] == 1.389
+
+
+@pytest.mark.parametrize("length", [None, 0.4, 3.0])
+def test_what_tells_no_pace_is_refused(length: float | None, tmp_path: Path) -> None:
+    plain = write_parallel(tmp_path / "plain")
+    with pytest.raises(ConfigurationError, match=r"voice\.json: tells no pace"):
+        check_results([open_bundle(plain)], Additions(pace=paced_result(tmp_path / "voice.json", plain, length)))
+
+
+def test_only_a_parallel_voice_takes_a_pace(parts: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no parallel acoustic model"):
+        check_results(
+            [open_bundle(parts["acoustic"])],
+            Additions(pace=paced_result(tmp_path / "voice.json", parts["acoustic"], 0.9)),
+        )
 
 
 def test_results_of_something_else_are_refused(parts: dict[str, Path], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from optophone.core.bundle import open_bundle
+from optophone.core.bundle import Bundle, open_bundle
 from optophone.core.errors import BundleError, ConfigurationError, TextError
 from optophone.core.protocols import AcousticModel
 from optophone.core.unit_origin import UnitOrigin, unit_origin
@@ -19,7 +19,7 @@ from optophone.export.parallel import TrainedParallel, export_parallel
 from optophone.export.training_facts import Precision, TrainingFacts
 from optophone.runtime.load import load_acoustic, load_voice
 from optophone.runtime.onnx_parallel import OnnxParallel
-from tiny_parallel import SPEC, TINY_PARALLEL, tiny_parallel
+from tiny_parallel import SPEC, TINY_PARALLEL, tiny_parallel, write_parallel
 
 VOCABULARY = Vocabulary("characters", ("_", *"abcdefghi ."))
 FACTS = TrainingFacts("tiny", "tones", "0", "none")
@@ -115,6 +115,32 @@ def test_durations_gone_mad_stay_within_bounds(tmp_path: Path) -> None:
         export_parallel(trained, tmp_path, "fp32", EXAMPLES)
     acoustic = OnnxParallel(open_bundle(tmp_path / "fp32"))
     assert acoustic.mel(EXAMPLES[1]).mel.shape[1] <= 3 * 2 * SPEC.sample_rate / SPEC.hop_length + 1
+
+
+def with_pace(folder: Path, pace: object) -> Bundle:
+    """The bundle with another pace in its manifest."""
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["configuration"]["pace"] = pace
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    return open_bundle(folder)
+
+
+def test_a_pace_lengthens_every_symbol(tmp_path: Path) -> None:
+    """As far as whole frames allow, streamed as well."""
+    folder = write_parallel(tmp_path)
+    plain = OnnxParallel(open_bundle(folder))
+    slow = OnnxParallel(with_pace(folder, 1.6))
+    ids = np.tile(EXAMPLES[0], 4)
+    lengths, longer = plain.lay_out(ids)[1], slow.lay_out(ids)[1]
+    assert longer.sum() == pytest.approx(1.6 * lengths.sum(), abs=2)
+    assert (longer >= lengths).all()
+    np.testing.assert_array_equal(np.concatenate(list(slow.stream(ids)), axis=1), slow.mel(ids).mel)
+
+
+@pytest.mark.parametrize("pace", [0, -1, 3, "1", True, None, [1]])
+def test_what_is_no_pace_is_refused(pace: object, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="its pace is"):
+        OnnxParallel(with_pace(write_parallel(tmp_path), pace))
 
 
 def test_graphs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
