@@ -1,5 +1,6 @@
 """`optophone say` as users type it: controls, lines, JSON lines, piper's names, honest warnings."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -117,6 +118,7 @@ def test_a_voice_speaks_by_its_dictionary(here: Path, system: str, capfd: pytest
     parts = [f"{system}/{kind}" for kind in ("captioner", "acoustic", "vocoder")]
     assert run(["export", *parts, "-o", "mine", "--pronunciations", "words.dict"]) == 0
     assert run(["export", "mine/acoustic", "mine/vocoder", "-o", "copy"]) == 0
+    assert "pronouncing dictionary: words.dict, 2 words" in Path("mine/acoustic/CARD.md").read_text()
     typed = said("Oh, {HH AH0 L OW1}!", "-m", system)
     for voice in ("mine", "copy"):
         np.testing.assert_array_equal(said("Oh, hello!", "-m", voice), typed)
@@ -128,6 +130,19 @@ def test_a_voice_speaks_by_its_dictionary(here: Path, system: str, capfd: pytest
         assert run(["export", part, "-o", "none", "--pronunciations", "words.dict"]) == 2
         assert "learned phones beside letters" in capfd.readouterr().err
         assert not Path("none").exists()
+
+
+def test_a_dictionary_beside_a_voice_that_reads_no_phones_is_refused(here: Path, capfd: pytest.CaptureFixture) -> None:
+    folder = write_voice(here / "voice", build_phones(["h ə l oʊ"]))
+    content = b"hello HH AH0 L OW1\n"
+    (folder / "pronunciations.txt").write_bytes(content)
+    manifest = json.loads((folder / "bundle.json").read_text())
+    record = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    manifest["files"]["pronunciations.txt"] = record
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    assert run(["say", "h", "-m", str(folder), "-o", "x.wav"]) == 2
+    assert "its voice reads no phones" in capfd.readouterr().err
+    assert not Path("x.wav").exists()
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,9 @@ def say(
     """Speak a text with the voice alone.
 
     Without TEXT, or with -, lines are read from standard input and spoken as they come: into one sound, or with -o DIR/
-    into a file per line. Long text is cut into sentences. Where the voice stumbles, a warning says so. Words in
-    braces are ARPAbet, "the {R EY1 D AA2 R}", for voices that have learned it; the embedded one reads letters alone.
-    piper's --output-file, --output-dir, --output-raw and --length-scale work too.
+    into a file per line. Long text is cut into sentences. Where the voice stumbles, a warning says so. Words in braces
+    are ARPAbet, "the {R EY1 D AA2 R}", for voices that have learned it, as the embedded one has. piper's --output-file,
+    --output-dir, --output-raw and --length-scale work too.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def say(
       optophone say "One. Two." --sentence-silence 1
       optophone say "Hello there." -m bundles/voice --vocoder bundles/waveglow
       optophone say "Hello there." -m bundles/voices --speaker 1
-      optophone say --phonemes "HH AH0 L OW1 | W ER1 L D" -m bundles/voice
+      optophone say --phonemes "HH AH0 L OW1 | W ER1 L D"
       optophone say "Hello there." --voice piper:en_US-lessac-medium.onnx
       optophone say "Bonjour." --voice espeak:fr
     \b

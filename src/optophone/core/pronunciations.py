@@ -9,6 +9,7 @@ from pathlib import Path
 from optophone.core.bundle import Bundle
 from optophone.core.errors import BundleError
 from optophone.core.text import ARPABET, split_phones
+from optophone.core.vocabulary import Vocabulary
 
 PRONUNCIATIONS_FILE = "pronunciations.txt"
 _MOST_BYTES = 64 * 2**20
@@ -55,6 +56,11 @@ class Pronunciations:
         """Of its file."""
         return Path(self.origin).name
 
+    @property
+    def n_words(self) -> int:
+        """How many there are."""
+        return sum(bool(line) and not line.startswith(b"#") for line in self._lines)
+
     @cached_property
     def _lines(self) -> list[bytes]:
         return self.content.removesuffix(b"\n").split(b"\n")
@@ -95,8 +101,16 @@ def _of_its_own(phones: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return (*phones, "S" if phones[-1] in _VOICELESS else "Z")
 
 
-def pronunciations_of(bundle: Bundle) -> Pronunciations | None:
-    """The pronouncing dictionary in a voice's bundle; None where it has none."""
+def pronunciations_of(bundle: Bundle, vocabulary: Vocabulary) -> Pronunciations | None:
+    """The pronouncing dictionary in the bundle of a voice that reads `vocabulary`; None where it has none.
+
+    Raises:
+        BundleError: it has one, and the voice cannot read phones.
+    """
     if PRONUNCIATIONS_FILE not in bundle.manifest.files:
         return None
+    if not vocabulary.reads_phones:
+        raise BundleError(
+            f"{bundle.folder}: has {PRONUNCIATIONS_FILE}, but its voice reads no phones; export it again."
+        )
     return Pronunciations.load(bundle.file(PRONUNCIATIONS_FILE))

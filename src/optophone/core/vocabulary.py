@@ -84,6 +84,11 @@ class Vocabulary:
         canonical = json.dumps(self._mapping(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
+    @property
+    def reads_phones(self) -> bool:
+        """Whether it spells text in characters, and takes inline phones among them."""
+        return self.kind == "characters" and "@AA" in self.symbols
+
     def encode(self, text: str) -> list[int]:
         """The ids of `text`, without start and end.
 

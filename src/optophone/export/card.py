@@ -165,6 +165,7 @@ def _facts(manifest: BundleManifest) -> str:
     lines += [f"- units: those of {origin}, of {1000 * origin.unit_s:g} ms a frame"] if origin is not None else []
     speakers = manifest.configuration.get("speakers")
     lines += [f"- speakers, from 0: {_speakers(speakers)}"] if speakers else []
+    lines += _spoken(manifest.configuration)
     lines += _units(manifest.configuration) if manifest.kind == "units" else []
     lines += [f"- {kind}: `{place}/`" for kind, place in manifest.parts.items()]
     return "\n".join(lines)
@@ -173,6 +174,19 @@ def _facts(manifest: BundleManifest) -> str:
 def _speakers(names: Sequence[str]) -> str:
     n_more = len(names) - _MOST_SPEAKERS
     return ", ".join(names[:_MOST_SPEAKERS]) + (f" and {n_more} more" if n_more > 0 else "")
+
+
+def _spoken(configuration: Mapping[str, Any]) -> list[str]:
+    """By what a voice says words, and how much its durations are lengthened."""
+    lines, dictionary = [], configuration.get("dictionary")
+    if dictionary:
+        named = f"{dictionary['name']}, {dictionary['words']} words"
+        lines.append(f"- pronouncing dictionary: {named}; its terms, where it has any, stand at the head of the file")
+    if "pace" in configuration:
+        lines.append(
+            f"- pace: {configuration['pace']:g} times the durations of the network, to be as slow as recordings"
+        )
+    return lines
 
 
 def _units(configuration: Mapping[str, Any]) -> list[str]:

@@ -75,6 +75,8 @@ def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapp
     paced = additions.pace is not None and additions.pace.content == content
     if paced:
         configuration["pace"] = _pace(old, additions.pace)
+    if pronunciations is not None:
+        configuration["dictionary"] = {"name": pronunciations.name, "words": pronunciations.n_words}
     metrics: dict[str, Any] = {}
     if not paced and pronunciations is None:  # else it says something else than what was measured
         metrics.update(old.metrics)
@@ -157,8 +159,7 @@ def reads_phones_and_letters(part: Bundle) -> bool:
     """Whether `part` is a voice that has learned phones in braces among letters."""
     if part.manifest.kind != "acoustic" or part.manifest.configuration.get("reads_phones") is False:
         return False
-    vocabulary = part.vocabulary()
-    return vocabulary.kind == "characters" and "@AA" in vocabulary.symbols
+    return part.vocabulary().reads_phones
 
 
 def check_pronunciations(parts: Sequence[Bundle], additions: Additions) -> None:

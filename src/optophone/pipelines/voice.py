@@ -139,7 +139,7 @@ class Voice:
             return _given_symbols(vocabulary, text)
         if phonemes:
             text = spell_phonemes(text)
-        knows_phones = "@AA" in vocabulary.symbols and getattr(self.acoustic, "reads_phones", True)
+        knows_phones = vocabulary.reads_phones and getattr(self.acoustic, "reads_phones", True)
         if has_phones(text) and not knows_phones:
             raise TextError(f"{text[:40]!r}: this voice reads letters alone, no phones; write it as words.")
         # Cut before cleaning, because capitals tell an initial from a sentence's end; cut again after it, because

@@ -116,7 +116,7 @@ class OnnxAcoustic:
         self.mel_spec = bundle.mel_spec()
         self.speakers = speaker_names(manifest.configuration, str(bundle.folder)) or (manifest.name,)
         self.reads_phones = manifest.configuration.get("reads_phones") is not False
-        self.pronunciations = pronunciations_of(bundle)
+        self.pronunciations = pronunciations_of(bundle, self.vocabulary)
         self.speaker = 0
         known = {field.name for field in dataclasses.fields(OnnxAcousticConfig)}
         chosen = {key: value for key, value in manifest.configuration.items() if key in known}

@@ -49,7 +49,7 @@ class OnnxParallel:
         self.mel_spec = bundle.mel_spec()
         self.speakers = speaker_names(manifest.configuration, str(bundle.folder)) or (manifest.name,)
         self.reads_phones = manifest.configuration.get("reads_phones") is not False
-        self.pronunciations = pronunciations_of(bundle)
+        self.pronunciations = pronunciations_of(bundle, self.vocabulary)
         self.speaker = 0
         self.frame_context = _frame_context(bundle)
         self.pace = _pace(bundle)

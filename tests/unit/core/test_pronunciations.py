@@ -36,6 +36,7 @@ def test_every_word_is_found() -> None:
         some = dict(list(WORDS.items())[:n_words])
         for notice in ((), ("z", "", "a")):
             pronunciations = Pronunciations.of(some, notice)
+            assert pronunciations.n_words == n_words
             assert {word: " ".join(pronunciations.phones(word) or ()) for word in some} == some
     assert [pronunciations.phones(word) for word in ("", "aa", "don", "zoos")] == [None] * 4
     assert Pronunciations(b"").phones("a") is None

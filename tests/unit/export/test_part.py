@@ -140,6 +140,7 @@ def test_a_voice_gets_the_pace_of_people(tmp_path: Path) -> None:
     assert paced.manifest.configuration["pace"] == 1.25
     assert open_bundle(tmp_path / "measured").manifest.metrics
     assert not paced.manifest.metrics
+    assert "- pace: 1.25 times" in paced.file("CARD.md").read_text()
     still_short = paced_result(tmp_path / "still.json", paced.folder, 0.9)
     with pytest.raises(ConfigurationError, match="found with another bundle"):
         check_results([paced], Additions(pace=short))
