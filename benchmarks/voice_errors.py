@@ -1,11 +1,13 @@
 """Where a parallel voice is misheard: by words alone, short and long, known and unknown, with and without true prosody.
 
     python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel-adversarial [--aligner RUN] [--speaker LJ] \\
-        [--phones data/ljspeech-phones] [--pronunciations FILE] [--sentences FILE] [-n 30] [-o FILE.json]
+        [--texts data/ljspeech] [--phones data/ljspeech-phones] [--pronunciations FILE] [--sentences FILE] [-n 30] \\
+        [-o FILE.json]
 
 Recordings of the dev split and as many of train are said by the voice itself, with the durations that its aligner finds
 in the recording, and with the recording's pitch too; beside them the recording's own mel, with --phones the text as
 that data set spells it (in letters where it does not), and with --pronunciations the text as that dictionary spells it.
+A run that has learned the recordings' texts in phones needs --texts, the data set that has them in letters.
 One vocoder (Griffin-Lim) and one recogniser (pocketsphinx, the words of these texts, no word order) for all. Of the
 sentences of FILE, one a line, words are counted by whether any training text has them. Short words have up to three
 letters.
@@ -103,17 +105,17 @@ def hear_all(
 
 
 def of_recordings(
-    model: ParallelAcoustic, speech: Utterances, aligned: AlignedUtterances, rows: Sequence[int], spelled: Spelled
+    model: ParallelAcoustic, speech: Utterances, aligned: AlignedUtterances, plain: Sequence[Row], spelled: Spelled
 ) -> Any:
-    """Rates for every way to say the texts of `rows`."""
-    texts = [spoken_words(speech.rows[row]["text"]) for row in rows]
+    """Rates for every way to say the first texts of `speech`, which `plain` has in letters."""
+    texts = [spoken_words(row["text"]) for row in plain]
     vocoder, said = GriffinLim(aligned.spec), defaultdict(list)
-    for row in rows:
-        batch = aligned.batch([row])
+    for number, row in enumerate(plain):
+        batch = aligned.batch([number])
         for way, mel in ways_to_say(model, batch):
             said[way].append(vocoder.wave(mel))
         for way, texts_of in spelled.items():
-            text = texts_of.get(speech.rows[row]["id"], speech.rows[row]["text"])
+            text = texts_of.get(row["id"], row["text"])
             said[way].append(vocoder.wave(say(model, speech.vocabulary, text, batch.speech.speakers)))
     counts: dict[str, Counts] = defaultdict(Counts)
     for way, number, heard in hear_all(said, texts, aligned.spec.sample_rate):
@@ -152,6 +154,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--aligner", help="run that says how long symbols last, instead of the configuration's")
     parser.add_argument("--speaker", default="LJ")
+    parser.add_argument("--texts", type=Path, help="the recordings' data set with its texts in letters")
     parser.add_argument("--phones", type=Path, help="the recordings' data set, spelled by optophone prepare phones")
     parser.add_argument("--pronunciations", type=Path, help="dictionary such as CMU's, word PHONE PHONE a line")
     parser.add_argument("--sentences", type=Path)
@@ -171,9 +174,11 @@ def main() -> None:
     for split, part in (("dev", speech.dev), ("train", speech.train.parts[0])):
         assert isinstance(part, Utterances)
         phones = read_dataset(options.phones).rows(split) if options.phones else []
-        spelled = spellings(part.rows, phones, dictionary)
+        letters = {row["id"]: row for row in read_dataset(options.texts).rows(split)} if options.texts else {}
+        plain = [letters.get(row["id"], row) for row in part.rows[: options.n]]
+        spelled = spellings(plain, phones, dictionary)
         aligned = AlignedUtterances(JoinedUtterances([part]), aligner, spec)
-        found[split] = of_recordings(model, part, aligned, range(min(options.n, len(part))), spelled)
+        found[split] = of_recordings(model, part, aligned, plain, spelled)
     if options.sentences:
         sentences = [line for line in options.sentences.read_text(encoding="utf-8").splitlines() if line.strip()]
         speaker = speech.speakers.index(options.speaker)

@@ -16,7 +16,7 @@ VOICES = {
     "voice-tacotron2": "Tacotron 2, Griffin-Lim",
     "voice-parallel": "parallel, Griffin-Lim",
     "voice-letters": "parallel, against judges, Griffin-Lim",
-    "voice": "parallel, with phones, against judges (the default), Griffin-Lim",
+    "voice": "parallel, in phones of a dictionary, against judges (the default), Griffin-Lim",
     "voice-vocos": "the same, Vocos",
 }
 RUNS = {"vocos": "vocoder-ljspeech-vocos", "waveglow-small": "vocoder-ljspeech-waveglow-small"}

@@ -40,14 +40,16 @@ done
 python runs/training_curves.py "$RESULTS/training.json" work/vocoder-ljspeech-vocos:mel_distance \
     work/vocoder-ljspeech-waveglow-small:loss work/acoustic-ljspeech:mel_after work/acoustic-ljspeech-parallel:mel \
     work/acoustic-ljspeech-parallel-adversarial:mel work/acoustic-ljspeech-parallel-phones:mel \
-    work/acoustic-ljspeech-parallel-phones-adversarial:mel
-python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel-phones-adversarial --phones data/ljspeech-phones \
-    --pronunciations work/cmudict.dict --sentences work/unseen-sentences.txt -o "$RESULTS/errors.json"
-python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel-adversarial --sentences work/unseen-sentences.txt \
-    -o "$RESULTS/errors-letters.json"
-python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel -o "$RESULTS/errors-parallel.json"
-python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel-people -o "$RESULTS/errors-people.json"
-python benchmarks/voice_errors.py work/acoustic-ljspeech-parallel-phones --phones data/ljspeech-phones \
-    --pronunciations work/cmudict.dict -o "$RESULTS/errors-phones.json"
+    work/acoustic-ljspeech-parallel-phones-adversarial:mel work/acoustic-ljspeech-parallel-dictionary:mel
+heard() { python benchmarks/voice_errors.py "$@"; }
+by_phones=(--phones data/ljspeech-phones --pronunciations work/cmudict.dict)
+heard work/acoustic-ljspeech-parallel-dictionary --texts data/ljspeech "${by_phones[@]}" \
+    --sentences work/unseen-sentences.txt -o "$RESULTS/errors.json"
+heard work/acoustic-ljspeech-parallel-phones-adversarial "${by_phones[@]}" --sentences work/unseen-sentences.txt \
+    -o "$RESULTS/errors-phones-adversarial.json"
+heard work/acoustic-ljspeech-parallel-phones "${by_phones[@]}" -o "$RESULTS/errors-phones.json"
+heard work/acoustic-ljspeech-parallel-adversarial --sentences work/unseen-sentences.txt -o "$RESULTS/errors-letters.json"
+heard work/acoustic-ljspeech-parallel -o "$RESULTS/errors-parallel.json"
+heard work/acoustic-ljspeech-parallel-people -o "$RESULTS/errors-people.json"
 python benchmarks/vocoders.py work/bundles/vocos work/bundles/waveglow-small "$griffin_lim" -o "$RESULTS/speed.json"
 python runs/speech.py
