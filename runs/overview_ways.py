@@ -171,9 +171,9 @@ def spoken_times(
 
 
 def word_spans(spelled: Sequence[str]) -> list[tuple[int, int]]:
-    """Where words stand in single characters, without the signs around them."""
+    """Where words stand in single characters and phones (@AH0), without the signs around them."""
     spans, at = [], 0
-    for letter, group in groupby(spelled, key=str.isalnum):
+    for letter, group in groupby(spelled, key=lambda symbol: symbol.removeprefix("@").isalnum()):
         n = len(list(group))
         if letter:
             spans.append((at, at + n))

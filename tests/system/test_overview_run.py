@@ -153,6 +153,7 @@ def test_words_stand_where_they_are_spoken(ways: ModuleType, pictures: list[Path
     assert spans[-1][1] > 0.7 * spoken.duration_s
     assert all(part.attention is not None for part in parts)
     assert ways.word_spans([*"a, dog."]) == [(0, 1), (3, 6)]
+    assert ways.word_spans(["@AH0", ",", " ", "@D", "@AO1", "@G", "."]) == [(0, 1), (3, 6)]
 
 
 class Humming:
