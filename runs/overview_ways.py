@@ -163,7 +163,7 @@ def spoken_times(
     seconds = mel.mel.shape[1] * spec.hop_length / spec.sample_rate / len(mel.alignment)
     spans = [(i, i + 1) for i in range(len(ids))]
     if words and spelling is not None:
-        spans = word_spans([spelling.decode([int(one)]) for one in ids])
+        spans = word_spans([spelling.symbols[one] for one in ids])
     if len(spans) < n_labels:
         return nowhere
     # What is said before the description are words of doubt.

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -107,7 +108,8 @@ class Vocabulary:
     def decode(self, ids: Iterable[int]) -> str:
         """Readable text of `ids`: pad and start are left out and everything from the first end on.
 
-        Words come as a line ("a dog's ball"), characters joined, phones and units with spaces between.
+        Words come as a line ("a dog's ball"), characters joined, inline phones in braces among them, phones and units
+        with spaces between.
 
         Raises:
             VocabularyError: an id that the vocabulary does not have.
@@ -115,7 +117,7 @@ class Vocabulary:
         symbols = self.symbols_of(ids)
         if self.kind == "words":
             return detokenize(symbols)
-        return ("" if self.kind == "characters" else " ").join(symbols)
+        return _join_characters(symbols) if self.kind == "characters" else " ".join(symbols)
 
     def symbols_of(self, ids: Iterable[int]) -> list[str]:
         """The symbols that `decode` joins, one per id that it keeps."""
@@ -213,6 +215,14 @@ class Vocabulary:
             else:
                 symbols.extend("{" + part + "}")
         return symbols
+
+
+def _join_characters(symbols: Sequence[str]) -> str:
+    """Characters, with the phones that stand together as ``{HH AW1}``."""
+    pieces = []
+    for is_phone, group in groupby(symbols, key=lambda symbol: len(symbol) > 1 and symbol[0] == "@"):
+        pieces.append("{" + " ".join(phone[1:] for phone in group) + "}" if is_phone else "".join(group))
+    return "".join(pieces)
 
 
 def build_words(captions: Iterable[str], min_count: int = 1) -> Vocabulary:

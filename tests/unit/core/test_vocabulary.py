@@ -84,6 +84,8 @@ def test_inline_phones() -> None:
     vocabulary = tacotron2_characters()
     ids = vocabulary.encode("a {HH AW1}!")
     assert [vocabulary.symbols[i] for i in ids] == ["a", " ", "@HH", "@AW1", "!"]
+    assert vocabulary.decode(ids) == "a {HH AW1}!"
+    assert Vocabulary("characters", ("_", "@", "a")).decode([1, 2]) == "@a"
     with pytest.raises(VocabularyError, match=r"'\{'"):
         vocabulary.encode("a {QQ}!")
     without_phones = Vocabulary("characters", ("_", "{", "}", "H"))
