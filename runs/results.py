@@ -21,8 +21,8 @@ Written by `python runs/results.py` from the `default-*.json` files beside this 
 
 {tables}
 
-The voice's own durations are too short on texts that are new; `optophone export --pace` lengthens them by what
-`default-voice-pace.json` found on the same held-back recordings, one number.
+The voice's own durations are too short on texts that are new; the option `--pace` of `optophone export` lengthens them
+by what `default-voice-pace.json` found on the same held-back recordings, one number.
 
 ![Reliability of the confidence](figures/reliability.svg)
 ![CIDEr-D when only the surest are described](figures/risk-coverage.svg)

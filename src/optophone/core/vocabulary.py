@@ -221,7 +221,8 @@ def _join_characters(symbols: Sequence[str]) -> str:
     """Characters, with the phones that stand together as ``{HH AW1}``."""
     pieces = []
     for is_phone, group in groupby(symbols, key=lambda symbol: len(symbol) > 1 and symbol[0] == "@"):
-        pieces.append("{" + " ".join(phone[1:] for phone in group) + "}" if is_phone else "".join(group))
+        found = list(group)
+        pieces.append("{" + " ".join(phone[1:] for phone in found) + "}" if is_phone else "".join(found))
     return "".join(pieces)
 
 
