@@ -72,17 +72,8 @@ def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapp
     if measured is not None:
         configuration["export"] = dict(measured)
     pronunciations = additions.pronunciations if reads_phones_and_letters(part) else None
-    paced = additions.pace is not None and additions.pace.content == content
-    if paced:
-        configuration["pace"] = _pace(old, additions.pace)
-    if pronunciations is not None:
-        configuration["dictionary"] = {"name": pronunciations.name, "words": pronunciations.n_words}
-    metrics: dict[str, Any] = {}
-    if not paced and pronunciations is None:  # else it says something else than what was measured
-        metrics.update(old.metrics)
-        for result in additions.results:
-            if result.content == content:
-                metrics.update(result.metrics())
+    says_otherwise = _change_speech(configuration, pronunciations, additions.pace, content)
+    metrics = {} if says_otherwise else _measured(old, additions.results, content)
     sees = old.kind in ("captioner", "direct") and old.picture is not None
     detector = additions.photograph if sees else None
     if detector is not None:
@@ -106,6 +97,27 @@ def finish_part(part: Bundle, folder: Path, additions: Additions, measured: Mapp
         if pronunciations is not None:
             writer.path(PRONUNCIATIONS_FILE).write_bytes(pronunciations.content)
         writer.path(CARD).write_text(write_card(manifest), encoding="utf-8")
+
+
+def _change_speech(
+    configuration: dict[str, Any], pronunciations: Pronunciations | None, pace: Result | None, content: str
+) -> bool:
+    """Write into `configuration` by what a voice speaks from now on; whether that changes anything."""
+    if pronunciations is not None:
+        configuration["dictionary"] = {"name": pronunciations.name, "words": pronunciations.n_words}
+    if pace is not None and pace.content == content:
+        configuration["pace"] = _pace(configuration, pace)
+        return True
+    return pronunciations is not None
+
+
+def _measured(old: BundleManifest, results: Sequence[Result], content: str) -> dict[str, Any]:
+    """What is known of a part: what it carries, and what `results` found with it."""
+    metrics = dict(old.metrics)
+    for result in results:
+        if result.content == content:
+            metrics.update(result.metrics())
+    return metrics
 
 
 def export_griffin_lim(mel: MelSpec, folder: Path, licence: str = "") -> None:
@@ -195,17 +207,16 @@ def check_results(parts: Sequence[Bundle], additions: Additions) -> None:
 
 def _check_pace(parts: Sequence[Bundle], pace: Result) -> None:
     paced = next(part.manifest for part in parts if content_hash(part.manifest) == pace.content)
-    if pace.length is None or not LEAST_PACE <= _pace(paced, pace) <= MOST_PACE:
+    if pace.length is None or not LEAST_PACE <= _pace(paced.configuration, pace) <= MOST_PACE:
         raise ConfigurationError(f"{pace.path}: tells no pace; evaluate voice beside recordings of its speaker.")
     if paced.cls != "parallel":
         raise ConfigurationError(f"{paced.name}: is no parallel acoustic model, which alone takes a pace.")
 
 
-def _pace(old: BundleManifest, result: Result | None) -> float:
-    """What the durations of `old` are to be multiplied by, so that its utterances are as long as people's."""
-    assert result is not None
+def _pace(configuration: Mapping[str, Any], result: Result) -> float:
+    """What a voice's durations are to be multiplied by, so that its utterances are as long as people's."""
     assert result.length is not None
-    return round(float(old.configuration.get("pace", 1.0)) / result.length, 3)
+    return round(float(configuration.get("pace", 1.0)) / result.length, 3)
 
 
 def is_bundle(folder: Path) -> bool:
