@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from optophone.core.errors import DataError
-from optophone.core.pronunciations import Pronunciations
+from optophone.core.pronunciations import WORD, Pronunciations
 from optophone.core.text import ARPABET
 
 # A dictionary tells how a word is said by itself. In a sentence these are said weakly, and so has a voice heard them:
@@ -23,7 +23,6 @@ WEAK: dict[str, str] = dict(entry.strip().split(" ", 1) for entry in _WEAK_FORMS
 _COMMENTS = ("#", ";;;")
 _COMMENT = re.compile("|".join(_COMMENTS))
 _VARIANT = re.compile(r"\(\d+\)$")
-_WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
 _PHONES = frozenset(ARPABET)
 
 
@@ -43,7 +42,7 @@ def read_pronunciations(path: Path) -> Pronunciations:
         raise DataError(f"{path}: no pronouncing dictionary ({' '.join(str(error).split())[:100]}).") from None
     words: dict[str, str] = {}
     for word, phones in _entries(text, path):
-        if _WORD.fullmatch(word):
+        if WORD.fullmatch(word):
             words.setdefault(word, phones)
     if not words:
         raise DataError(f"{path}: no pronouncing dictionary, it has no words; give lines such as: hello HH AH0 L OW1")

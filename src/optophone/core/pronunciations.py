@@ -13,7 +13,7 @@ from optophone.core.vocabulary import Vocabulary
 
 PRONUNCIATIONS_FILE = "pronunciations.txt"
 _MOST_BYTES = 64 * 2**20
-_WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
+WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")  # of cleaned text, that can be looked up
 _PHONES = frozenset(ARPABET)
 _HISSING = ("S", "Z", "SH", "ZH", "CH", "JH")
 _VOICELESS = ("P", "T", "K", "F", "TH")
@@ -84,7 +84,7 @@ class Pronunciations:
     def spell(self, text: str, wanted: Callable[[], bool] = lambda: True) -> str:
         """Cleaned `text` with words as inline phones, {HH AW1}: those that are known and for which `wanted` says so."""
         stretches = split_phones(text)
-        stretches[::2] = [_WORD.sub(lambda word: self._spell(word[0], wanted), part) for part in stretches[::2]]
+        stretches[::2] = [WORD.sub(lambda word: self._spell(word[0], wanted), part) for part in stretches[::2]]
         return "".join(stretches)
 
     def _spell(self, word: str, wanted: Callable[[], bool]) -> str:

@@ -207,7 +207,7 @@ def check_results(parts: Sequence[Bundle], additions: Additions) -> None:
 
 def _check_pace(parts: Sequence[Bundle], pace: Result) -> None:
     paced = next(part.manifest for part in parts if content_hash(part.manifest) == pace.content)
-    if pace.length is None or not LEAST_PACE <= _pace(paced.configuration, pace) <= MOST_PACE:
+    if not pace.length or not LEAST_PACE <= _pace(paced.configuration, pace) <= MOST_PACE:
         raise ConfigurationError(f"{pace.path}: tells no pace; evaluate voice beside recordings of its speaker.")
     if paced.cls != "parallel":
         raise ConfigurationError(f"{paced.name}: is no parallel acoustic model, which alone takes a pace.")
@@ -215,7 +215,7 @@ def _check_pace(parts: Sequence[Bundle], pace: Result) -> None:
 
 def _pace(configuration: Mapping[str, Any], result: Result) -> float:
     """What a voice's durations are to be multiplied by, so that its utterances are as long as people's."""
-    assert result.length is not None
+    assert result.length
     return round(float(configuration.get("pace", 1.0)) / result.length, 3)
 
 

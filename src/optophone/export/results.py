@@ -123,7 +123,8 @@ def read_result(path: str | Path) -> Result:
         content = json.loads(path.read_bytes())
         kind = _kind_of(content)
         scores = _speech_scores(content) if kind in _OF_SPEECH else content["scores"]
-        length = content.get("durations", {}).get("median") if kind == "voice beside recordings" else None
+        median = content.get("durations", {}).get("median") if kind == "voice beside recordings" else None
+        length = None if median is None else float(median)
         result = Result(path, kind, content["bundle"]["content"], scores, content.get("calibration"), length)
         if result.kind not in _CARRIED:
             raise ValueError(f"kind {result.kind!r}")

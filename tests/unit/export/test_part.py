@@ -148,7 +148,7 @@ def test_a_voice_gets_the_pace_of_people(tmp_path: Path) -> None:
     assert open_bundle(tmp_path / "again").manifest.configuration["pace"] == 1.389
 
 
-@pytest.mark.parametrize("length", [None, 0.4, 3.0])
+@pytest.mark.parametrize("length", [None, 0.0, -1.0, float("nan"), 0.4, 3.0])
 def test_what_tells_no_pace_is_refused(length: float | None, tmp_path: Path) -> None:
     plain = write_parallel(tmp_path / "plain")
     with pytest.raises(ConfigurationError, match=r"voice\.json: tells no pace"):
@@ -186,6 +186,9 @@ def test_results_of_something_else_are_refused(parts: dict[str, Path], tmp_path:
         '{"kind": "speech", "bundle": {"content": ""}, "scores": {}, "recognizer": "x", "attention": null}',
         '{"kind": "speech", "bundle": {"content": ""}, "scores": {}, "recognizer": null, "attention": null}',
         '{"kind": ["voice"], "bundle": {"content": ""}, "scores": {}}',
+        '{"kind": "voice", "baseline": "recordings", "bundle": {"content": ""}, "scores": {}, "durations": [1]}',
+        '{"kind": "voice", "baseline": "recordings", "bundle": {"content": ""}, "scores": {"word_error_ratio": 1, '
+        '"durations_within_25_percent": 1, "stop_failures": 0}, "durations": {"median": "long"}}',
     ],
 )
 def test_what_is_no_result_is_named(content: str | None, tmp_path: Path) -> None:
