@@ -7,9 +7,10 @@
 #   MEMBERS=joint bash runs/direct.sh                                     one model
 #   MEMBERS=transformer STAGES=train bash runs/direct.sh                  one stage; two such runs take a core each
 #
-# Needs data/flickr8k, data/spoken-captions, work/captioner-transformer (the eyes) and the recogniser, as runs/textless.sh
-# does. The joint model starts from that script's captioner and voice over UNITS, which are trained first where they are
-# not there. Everything below may be set from outside.
+# Needs data/flickr8k, data/spoken-captions, EYES and the recogniser, as runs/textless.sh does. EYES may be a captioner's
+# bundle, too: EYES=src/optophone/bundles/default sees as the embedded model does, without a training of eyes. The joint
+# model starts from the captioner and the voice over UNITS of runs/textless.sh, which are trained first where they are not
+# there. Everything below may be set from outside.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv-dev/bin:$PATH"
@@ -26,6 +27,7 @@ TEXTLESS_RESULTS=${TEXTLESS_RESULTS:-docs/results/textless}
 JOINT_STEPS=${JOINT_STEPS:-800}
 TRANSFORMER_STEPS=${TRANSFORMER_STEPS:-6000}
 SHOW_AND_SPEAK_STEPS=${SHOW_AND_SPEAK_STEPS:-6000}
+EYES=${EYES:-work/captioner-transformer/captioner.safetensors}   # of the models that do not start from a captioner
 BEAM=${BEAM:-5}                           # of the joint model's search
 CASCADE=${CASCADE:-$TEXTLESS/cascade-synthetic}   # the system that writes words, of runs/textless.sh
 RECOGNIZER=${RECOGNIZER:-work/ear}
@@ -52,8 +54,8 @@ learn() {
             options+=(--captioner_weights "$here/transformer-run/captioner.safetensors")
             options+=(--voice_weights "$here/voice-run/acoustic.safetensors")
             ;;
-        transformer) options+=(--trainer.max_steps "$TRANSFORMER_STEPS") ;;
-        show-and-speak) options+=(--trainer.max_steps "$SHOW_AND_SPEAK_STEPS") ;;
+        transformer) options+=(--encoder_from "$EYES" --trainer.max_steps "$TRANSFORMER_STEPS") ;;
+        show-and-speak) options+=(--encoder_from "$EYES" --trainer.max_steps "$SHOW_AND_SPEAK_STEPS") ;;
         *) echo "MEMBERS are joint, transformer, show-and-speak; not $member" >&2; exit 2 ;;
     esac
     optophone train "configs/direct/flickr8k-$member.yaml" --out "$WORK/$member-run" "${options[@]}"

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from optophone.core.bundle import open_bundle
 from optophone.core.configuration import to_mapping
 from optophone.core.errors import OptophoneError
 from optophone.data.manifest import Dataset
 from optophone.export.training_facts import EarlierRun, TrainingFacts
+from optophone.runtime.load import captioner_part
 from optophone.training.configuration_file import read_configuration
 
 
@@ -29,20 +31,33 @@ def run_facts(experiment: Any, datasets: Sequence[Dataset]) -> TrainingFacts:
 def earlier_runs(configuration: Mapping[str, Any]) -> tuple[EarlierRun, ...]:
     """The runs that a run took weights or alignments from, and those that these took them from, the nearest first.
 
-    A run whose folder is gone is passed over: what it was cannot be told any more.
+    A bundle tells of its own run. A run whose folder is gone is passed over: what it was cannot be told any more.
     """
     found: dict[Path, EarlierRun] = {}
+    told: list[EarlierRun] = []
     waiting = [configuration]
     while waiting:
         for folder in _folders(waiting.pop(0)):
             try:
                 theirs = read_configuration(folder / "configuration.yaml")
             except OptophoneError:
+                told.extend(_told_by_bundle(folder))
                 continue
             if folder.resolve() not in found:
                 found[folder.resolve()] = EarlierRun(str(theirs.get("name", folder.name)), _steps(theirs))
                 waiting.append(theirs)
-    return tuple(found.values())
+    return tuple(dict.fromkeys([*found.values(), *told]))
+
+
+def _told_by_bundle(folder: Path) -> list[EarlierRun]:
+    """The run of the captioner in a bundle and those before it; none where there is no such bundle."""
+    try:
+        manifest = captioner_part(open_bundle(folder)).manifest
+    except OptophoneError:
+        return []
+    training = manifest.configuration.get(TrainingFacts.section, {})
+    earlier = [EarlierRun(str(run["name"]), int(run["steps"])) for run in training.get("earlier", ())]
+    return [EarlierRun(manifest.name, int(training.get("steps", 0))), *earlier]
 
 
 def _folders(configuration: Mapping[str, Any]) -> Iterator[Path]:

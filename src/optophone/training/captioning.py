@@ -41,6 +41,7 @@ from optophone.models.captioners.captioner import Captioner, HasAuxiliaryLosses
 from optophone.models.encoders.build import EncoderConfig
 from optophone.models.encoders.given_regions import GivenRegionsConfig
 from optophone.models.encoders.residual_grid import ResidualGridConfig
+from optophone.training.bundled_encoder import load_encoder
 from optophone.training.caption_loss import caption_cross_entropy, doubly_stochastic_penalty
 from optophone.training.describing import describe, regions_of
 from optophone.training.experiment import Objective, TrainerConfig, Training, fit, training_loader
@@ -75,7 +76,7 @@ class CaptioningExperiment:
             a ResNet; or `n_features` alone where `data.regions` are read instead of pictures.
         encoder_weights: safetensors of a pretrained encoder to start from.
         captioner_weights: safetensors of a whole captioner to start from.
-        encoder_from: safetensors of a whole captioner whose encoder alone is taken.
+        encoder_from: safetensors of a whole captioner whose encoder alone is taken, or the folder of its bundle.
         frozen_views: 0 trains the encoder too; above, the encoder is frozen and looks once at this many views of each
             picture: as it is, mirrored, then random ones.
         attention_penalty: factor of the doubly stochastic penalty (Xu et al. 2015, equation 14).
@@ -287,7 +288,7 @@ def build_model(experiment: CaptioningExperiment, vocabulary: Vocabulary) -> Cap
     if experiment.captioner_weights:
         load_weights(model, experiment.captioner_weights)
     elif experiment.encoder_from:
-        load_weights(model.encoder, experiment.encoder_from, prefix="encoder.")
+        load_encoder(model.encoder, experiment.encoder_from)
     elif experiment.encoder_weights:
         load_weights(model.encoder, experiment.encoder_weights)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -28,6 +28,7 @@ from optophone.models.direct.frame_transformer import FrameTransformer
 from optophone.models.direct.joint import Joint
 from optophone.models.encoders.build import EncoderConfig
 from optophone.models.encoders.residual_grid import ResidualGridConfig
+from optophone.training.bundled_encoder import load_encoder
 from optophone.training.direct_batch import DirectBatch, direct_batch
 from optophone.training.experiment import CHECKPOINT, Objective, TrainerConfig, Training, fit, training_loader
 from optophone.training.frame_objective import FrameLossConfig, FrameObjective
@@ -69,7 +70,7 @@ class DirectExperiment:
         loss: of that member: see `JointLossConfig`, `FrameLossConfig`, `ShowAndSpeakLossConfig`.
         codes: how the codes of frames are found, for "transformer"; their number is the model's.
         encoder: options of the encoder that is meant by them.
-        encoder_from: safetensors of a whole captioner whose encoder is taken.
+        encoder_from: safetensors of a whole captioner whose encoder is taken, or the folder of its bundle.
         captioner_weights: safetensors of a run of kind "captioner" over the same units: encoder and captioner that
             "joint" starts from.
         voice_weights: safetensors of a run of kind "unit-to-mel" over the same units: the voice that "joint" starts
@@ -143,7 +144,7 @@ def build_model(experiment: DirectExperiment, vocabulary: Vocabulary | None) -> 
     config = experiment.data
     model = build_direct(experiment.encoder, experiment.model, config.mel, config.size, vocabulary)
     if experiment.encoder_from:
-        load_weights(model.encoder, experiment.encoder_from, prefix="encoder.")
+        load_encoder(model.encoder, experiment.encoder_from)
     if isinstance(model.speaker, Joint):
         if experiment.captioner_weights:
             load_weights(model.encoder, experiment.captioner_weights, prefix="encoder.")

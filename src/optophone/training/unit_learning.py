@@ -31,10 +31,11 @@ from optophone.models.units.matching import pooled_speech
 from optophone.models.units.quantizer import perplexity
 from optophone.models.units.resdavenet import ResDAVEnetConfig
 from optophone.models.units.resdavenet_vq import ResDAVEnetVQ, ResDAVEnetVQConfig
+from optophone.training.bundled_encoder import load_encoder
 from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
 from optophone.training.frozen_regions import compute_regions
 from optophone.training.optimization import OptimizerConfig
-from optophone.training.weights import load_weights, save_weights
+from optophone.training.weights import save_weights
 
 WEIGHTS = "units.safetensors"
 
@@ -49,7 +50,7 @@ class UnitLearningExperiment:
     Args:
         model: the half that hears; its `n_mels` are filled in from the front end.
         encoder: options of the half that sees, as for captioners.
-        encoder_from: safetensors of a captioner whose encoder is taken.
+        encoder_from: safetensors of a captioner whose encoder is taken, or the folder of its bundle.
         frozen_views: 0 trains the encoder too; above, the encoder is frozen and looks once at this many views of each
             picture: as it is, mirrored, then random ones.
         margin: by which partners are to win over impostors.
@@ -133,7 +134,7 @@ def build_model(experiment: UnitLearningExperiment) -> ResDAVEnetVQ:
     model = ResDAVEnetVQ(ResDAVEnetVQConfig(audio, experiment.encoder, experiment.margin))
     if experiment.encoder_from:
         assert model.picture is not None
-        load_weights(model.picture.encoder, experiment.encoder_from, prefix="encoder.")
+        load_encoder(model.picture.encoder, experiment.encoder_from)
     if experiment.weights:
         start_from(model, experiment.weights)
     return model

@@ -12,7 +12,7 @@ from optophone.core.bundle import BundleManifest, open_bundle
 from optophone.export.card import write_card
 from optophone.export.results import content_hash
 from optophone.export.training_facts import EarlierRun, TrainingFacts
-from tiny_bundles import write_system
+from tiny_bundles import write_captioner, write_system
 
 
 def write_run(folder: Path, name: str, steps: int, **options: Any) -> str:
@@ -30,6 +30,15 @@ def test_weights_and_alignments_are_followed_to_their_beginning(tmp_path: Path) 
     configuration = {"weights": first, "aligner_from": str(tmp_path / "aligner"), "data": {"folder": str(tmp_path)}}
     assert earlier_runs(configuration) == (EarlierRun("first", 10), EarlierRun("aligner", 20), EarlierRun("eyes", 5))
     assert earlier_runs({"weights": None, "other": first}) == ()
+
+
+def test_a_bundle_tells_of_its_own_run(tmp_path: Path) -> None:
+    training = {"training": {"steps": 7, "earlier": [{"name": "first", "steps": 3}]}}
+    write_captioner(tmp_path / "bundle", **training)
+    configuration = {"encoder_from": str(tmp_path / "bundle")}
+    assert earlier_runs(configuration) == (EarlierRun("tiny-captioner", 7), EarlierRun("first", 3))
+    write_system(tmp_path / "system")
+    assert earlier_runs({"encoder_from": str(tmp_path / "system")}) == (EarlierRun("tiny-captioner", 0),)
 
 
 def test_what_is_gone_or_goes_in_a_circle_stops_nothing(tmp_path: Path) -> None:
