@@ -27,6 +27,7 @@ from optophone.core.whole_file import errors_naming, write_whole
 from optophone.data.steps import Plan, SegmentSampler
 from optophone.training import processes
 from optophone.training.averaging import AveragedModel
+from optophone.training.half_precision import Precision, precision_here
 from optophone.training.optimization import OptimizerConfig, build_optimizer, learning_rate_factor
 from optophone.training.shared_batch_norm import share_batch_norms
 
@@ -43,7 +44,8 @@ class TrainerConfig:
         segment_steps: steps between points at which the run can be resumed and validated.
         validate_every: segments between validations.
         save_every_s: seconds between checkpoints, which are written at the end of a segment.
-        precision: "bf16-mixed" runs matrix products in bfloat16 where the processor has it.
+        precision: "bf16-mixed" computes products in bfloat16; a processor that has no instructions for it does so in
+            float32.
         threads: of PyTorch; one thread a process is what two trainings on two cores want.
         gradient_clip: largest gradient; 0 for none.
         gradient_clip_by: whether that is the norm of all of it ("norm") or the size of every value ("value").
@@ -54,7 +56,7 @@ class TrainerConfig:
     segment_steps: int = 50
     validate_every: int = 10
     save_every_s: float = 180.0
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     accelerator: str = "cpu"
     devices: int = 1
     threads: int = 1
@@ -275,7 +277,7 @@ def _build_trainer(folder: Path, config: TrainerConfig, callbacks: Sequence[Call
             num_nodes=processes.count() // processes.count_here(),
             strategy="ddp" if several else "auto",
             plugins=[WholeCheckpoints()],
-            precision=config.precision,
+            precision=precision_here(config.precision, config.accelerator),
             gradient_clip_val=config.gradient_clip or None,
             gradient_clip_algorithm=config.gradient_clip_by,
             logger=TensorBoardLogger(folder, name="", version=CURVES),

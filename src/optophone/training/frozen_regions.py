@@ -13,6 +13,7 @@ from optophone.core.picture import PictureSpec
 from optophone.data.augmentation import AugmentationConfig, augment
 from optophone.data.pictures import as_batch, normalize, resized
 from optophone.data.sharded_pictures import Pictures
+from optophone.training.half_precision import processor_autocast
 from optophone.training.weights import save_tensors
 
 BATCH = 50
@@ -75,7 +76,7 @@ def compute_regions(encoder: nn.Module, source: ViewedPictures, n_views: int, fo
         for first in range(0, len(source), BATCH):
             packed = resized(source.pictures[first : first + BATCH], source.spec)
             pictures = _view(as_batch(packed), view, first, source)
-            with torch.autocast("cpu", torch.bfloat16):
+            with processor_autocast():
                 parts.append(encoder(pictures.contiguous(memory_format=torch.channels_last)).bfloat16())
         views.append(torch.cat(parts))
         print(f"regions of view {view + 1} of {n_views}", flush=True)

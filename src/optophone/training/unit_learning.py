@@ -34,6 +34,7 @@ from optophone.models.units.resdavenet_vq import ResDAVEnetVQ, ResDAVEnetVQConfi
 from optophone.training.bundled_encoder import load_encoder
 from optophone.training.experiment import TrainerConfig, Training, fit, training_loader
 from optophone.training.frozen_regions import compute_regions
+from optophone.training.half_precision import processor_autocast
 from optophone.training.optimization import OptimizerConfig
 from optophone.training.weights import save_weights
 
@@ -175,7 +176,7 @@ def dev_shown(experiment: UnitLearningExperiment, dataset: Dataset, model: ResDA
         return torch.cat([chunk.half() for chunk in pictures])
     assert model.picture is not None
     encoder = model.picture.encoder.eval()
-    with torch.autocast("cpu", torch.bfloat16):
+    with processor_autocast():
         return torch.cat(
             [encoder(chunk.contiguous(memory_format=torch.channels_last)).bfloat16() for chunk in pictures]
         )
