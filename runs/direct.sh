@@ -25,12 +25,12 @@ RESULTS=${RESULTS:-docs/results/direct}
 HEARD=${HEARD:-$RESULTS}                  # where true speech and the cascade may have been heard before
 TEXTLESS_RESULTS=${TEXTLESS_RESULTS:-docs/results/textless}
 JOINT_STEPS=${JOINT_STEPS:-800}
-TRANSFORMER_STEPS=${TRANSFORMER_STEPS:-6000}
+TRANSFORMER_STEPS=${TRANSFORMER_STEPS:-3000}
 SHOW_AND_SPEAK_STEPS=${SHOW_AND_SPEAK_STEPS:-6000}
 EYES=${EYES:-work/captioner-transformer/captioner.safetensors}   # of the models that do not start from a captioner
 BEAM=${BEAM:-5}                           # of the joint model's search
-CASCADE=${CASCADE:-$TEXTLESS/cascade-synthetic}   # the system that writes words, of runs/textless.sh
-RECOGNIZER=${RECOGNIZER:-work/ear}
+CASCADE=${CASCADE-$TEXTLESS/cascade-synthetic}   # the system that writes words, of runs/textless.sh; empty for none
+RECOGNIZER=${RECOGNIZER:-work/ear}       # or pocketsphinx, with ORDER=2: it needs no training and knows words of train alone
 ORDER=${ORDER:-0}                         # words in a row that the recogniser knows of the train captions; 0: any words
 N_PICTURES=${N_PICTURES:-1000}            # that are heard
 JOBS=${JOBS:-2}
@@ -64,7 +64,7 @@ learn() {
 
 hear() {
     optophone evaluate spoken-captions "$@" --limit "$N_PICTURES" --recognizer "$RECOGNIZER" --order "$ORDER" \
-        --control "speech=$SPEECH" --control "cascade=$CASCADE" --control shuffled --control constant \
+        --control "speech=$SPEECH" ${CASCADE:+--control "cascade=$CASCADE"} --control shuffled --control constant \
         --heard-before "$HEARD" --jobs "$JOBS"
 }
 

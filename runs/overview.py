@@ -24,7 +24,7 @@ from statistics import fmean
 from typing import Any
 
 from overview_ways import Way, show
-from textless import PUBLISHED, error_cell, number, table, with_interval
+from textless import PUBLISHED, about_recognizer, error_cell, number, table, with_interval
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs/results"
@@ -38,6 +38,7 @@ LABELS |= {f"bleu_{n}": f"B-{n}" for n in range(1, 5)}
 COST = ("weights", "training", "real-time factor")
 WAYS_HEADINGS = ("way", *(LABELS[name] for name in HEARD), "CIDEr-D, shuffled", "word errors", *COST, "made by")
 NOT_YET = "not measured yet"
+ELSEWHERE = "by another recogniser, [below](#heard-by-another-recogniser)"
 JUDGED = "voice-judged-run"  # the training that sharpens a voice over units; the joint model begins before it
 # Captions in writing, COCO (Karpathy's test pictures) but for the last two. †: from memory, not checked in the paper.
 PUBLISHED_IN_WRITING = [
@@ -146,21 +147,58 @@ def heard_results(results: Path) -> dict[str, Result]:
     return found
 
 
+def ear_of(result: Result) -> tuple[Any, ...]:
+    """Which recogniser heard a result, and how it listened: what is heard by others is another table."""
+    ear = result.get("recognizer", {})
+    return ear.get("name"), ear.get("content"), ear.get("order")
+
+
+def by_ear(heard: Mapping[str, Result]) -> list[dict[str, Result]]:
+    """What was heard, in parts by who heard it; the part of most ways first."""
+    found: dict[tuple[Any, ...], dict[str, Result]] = defaultdict(dict)
+    for name, result in heard.items():
+        found[ear_of(result)][name] = result
+    return sorted(found.values(), key=len, reverse=True)
+
+
 def ways_table(results: Path) -> str:
     """All ways by all metrics, with what they cost, the controls, and what others published."""
-    heard = heard_results(results)
-    with_cascade = next((name for name, result in heard.items() if "cascade" in result["rows"]), None)
-    rows = []
+    all_heard = heard_results(results)
+    heard = next(iter(by_ear(all_heard)), {})
+    rows = cascade_rows(heard, results)
     for way in known_ways(results):
-        source = with_cascade if way.name == CASCADE else way.name
-        result = None if source is None else heard.get(source)
-        rows.append(way_cells(way, result, source, results))
-        if way.name == CASCADE:
-            rows += written_rows(result, source, results)
+        if way.name != CASCADE:
+            missing = ELSEWHERE if way.name in all_heard else NOT_YET
+            rows.append(way_cells(way, heard.get(way.name), way.name, results, missing))
     rows += control_rows(heard)
     empty = [""] * (len(WAYS_HEADINGS) - 1 - len(HEARD))
     rows += [[f"*published:* {name}", *cells, *empty] for name, *cells in PUBLISHED]
     return table(WAYS_HEADINGS, rows)
+
+
+def other_ears(results: Path) -> str:
+    """What other recognisers heard than the one that heard most ways, each beside its own controls."""
+    parts = []
+    for heard in by_ear(heard_results(results))[1:]:
+        rows = cascade_rows(heard, results)
+        rows += [way_cells(way, heard[way.name], way.name, results) for way in known_ways(results) if way.name in heard]
+        about = f"The recogniser: {about_recognizer(next(iter(heard.values())))}"
+        parts += [about, table(WAYS_HEADINGS, [*rows, *control_rows(heard)])]
+    if not parts:
+        return ""
+    text = (
+        "Scores by one recogniser are not compared with scores by another. One that knows only the words of captions "
+        "hears captions in noise, too: *shuffled* tells how much of a score is that."
+    )
+    return "\n\n".join(["### Heard by another recogniser", text, *parts])
+
+
+def cascade_rows(heard: Mapping[str, Result], results: Path) -> list[list[str]]:
+    """The system that writes words, as it was heard beside one of the ways, and what it wrote."""
+    source = next((name for name, result in heard.items() if "cascade" in result["rows"]), None)
+    result = None if source is None else heard[source]
+    way = next(way for way in known_ways(results) if way.name == CASCADE)
+    return [way_cells(way, result, source, results), *written_rows(result, source, results)]
 
 
 def written_rows(result: Result | None, source: str | None, results: Path) -> Iterator[list[str]]:
@@ -173,11 +211,11 @@ def written_rows(result: Result | None, source: str | None, results: Path) -> It
         yield [*cells, "the same"]
 
 
-def way_cells(way: Row, result: Result | None, source: str | None, results: Path) -> list[str]:
-    """The line of one way."""
+def way_cells(way: Row, result: Result | None, source: str | None, results: Path, missing: str = NOT_YET) -> list[str]:
+    """The line of one way; `missing` is said where there is no result."""
     made = f"`{way.command}`"
     if result is None or source is None:
-        return [way.label, NOT_YET, *["–"] * len(HEARD), "–", *cost_cells(way, None, results), made]
+        return [way.label, missing, *["–"] * len(HEARD), "–", *cost_cells(way, None, results), made]
     row = "cascade" if way.name == CASCADE else "system"
     shuffled = None if way.name == CASCADE else result["rows"].get("shuffled")
     other = "–" if shuffled is None else number(shuffled["scores"].get("cider_d"))
@@ -253,7 +291,8 @@ def ways_section(results: Path) -> str:
     ]
     if any("speech" in result["rows"] for result in heard.values()):
         below.append("\\* each against the captions of the other four people.")
-    return "\n\n".join(["## Every way from picture to speech", "\n".join(notes), ways_table(results), "\n".join(below)])
+    parts = ["## Every way from picture to speech", "\n".join(notes), ways_table(results), "\n".join(below)]
+    return "\n\n".join(filter(None, [*parts, other_ears(results)]))
 
 
 # ------------------------------------------------------------------------------------------------ captions in writing

@@ -197,14 +197,15 @@ def losses_table(systems: Mapping[str, Result]) -> str:
 
 def recognizer_line(systems: Mapping[str, Result]) -> str:
     """Who listened, and how well it hears true speech."""
-    texts = {name: _about_recognizer(result) for name, result in systems.items()}
+    texts = {name: about_recognizer(result) for name, result in systems.items()}
     if len(set(texts.values())) == 1:
         return next(iter(texts.values()))
     lines = [f"- {label_of(name)}: {text}" for name, text in texts.items()]
     return "\n".join(["several, so that not all systems can be compared:", "", *lines])
 
 
-def _about_recognizer(result: Result) -> str:
+def about_recognizer(result: Result) -> str:
+    """Who heard a result, what it knows, and how well it hears true speech."""
     ear, knows = result["recognizer"], result["recognizer"]["knows"]
     name = ear["name"] + (f" ({ear['content'][:12]})" if ear.get("content") else "")
     words = "it writes any words"

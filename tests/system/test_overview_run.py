@@ -56,15 +56,24 @@ def scored(value: float, **more: Any) -> dict[str, Any]:
     return {"scores": {**dict.fromkeys(METRICS, value), "spice": None}, "intervals": intervals, **more}
 
 
-def heard(value: float, parts: dict[str, str], cascade: bool = False) -> dict[str, Any]:
+OURS = {"name": "ours", "content": "0" * 64, "order": 0, "knows": "any words"}
+THEIRS = {"name": "theirs", "order": 2, "knows": {"captions": 30, "words": 20}}
+
+
+def heard(value: float, parts: dict[str, str], cascade: bool = False, ear: dict[str, Any] = OURS) -> dict[str, Any]:
     """A result of spoken captions."""
     rows = {"system": scored(value, word_error_rate=None), "shuffled": scored(2.2, word_error_rate=None)}
     rows["speech"] = scored(77.7, word_error_rate={"rate": 0.25, "interval": (0.2, 0.3)})
     if cascade:
         rows["cascade"] = scored(33.3, word_error_rate={"rate": 0.125, "interval": (0.1, 0.2)})
         rows["cascade_written"] = scored(44.4, word_error_rate=None)
-    content = {"kind": "spoken captions", "command": "optophone evaluate spoken-captions X Y", "data": {"rows": 1000}}
+    content: dict[str, Any] = {
+        "kind": "spoken captions",
+        "command": "optophone evaluate spoken-captions X Y",
+        "data": {"rows": 1000},
+    }
     bundle = {"parts": {**parts, "voice": {}}}  # beside contents, how a system's voice is set up
+    content["recognizer"] = ear
     return {**content, "bundle": bundle, "cascade": {"name": "other", "parts": {"captioner": "1"}}, "rows": rows}
 
 
@@ -120,6 +129,24 @@ def test_the_page_is_made_of_files_and_bundles(
     assert "| – | – | [0.062]" in line, "weights and hours are of another bundle than the scores"
     written = next(line for line in overview.ways_table(results).splitlines() if "before it is spoken" in line)
     assert written.startswith("| [its text, before it is spoken](default-captions.json) | 18.9"), "it was not heard"
+
+
+def test_who_hears_otherwise_has_a_table_of_its_own(overview: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / f"{WAY}.json", heard(12.3, {}, cascade=True))
+    write(tmp_path / "textless/show-attend-tell-k-means.json", heard(11.1, {}))
+    assert "another recogniser" not in overview.ways_section(tmp_path)
+    write(tmp_path / "direct/transformer.json", heard(6.5, {}, cascade=True, ear=THEIRS))
+    main, other = overview.ways_section(tmp_path).split("### Heard by another recogniser")
+    line = next(line for line in main.splitlines() if line.startswith("| direct: transformer |"))
+    assert "[below](#heard-by-another-recogniser)" in line
+    assert "6.5" not in main, "what another ear heard is not compared"
+    assert "theirs; it knows the 20 words of 30 captions of train, 2 in a row" in other
+    assert "| [direct: transformer](direct/transformer.json) | 6.5 (5.5 .. 7.5) |" in other
+    assert "| [text cascade](direct/transformer.json) (`other`) | 33.3" in other
+    assert "people's captions, spoken" in other
+    assert "12.3" not in other
+    assert "11.1" not in other
+    assert "not measured yet" not in other
 
 
 def test_examples_stay_as_they_are_while_nothing_changes(
