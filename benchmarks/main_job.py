@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+# Of processors, as Linux names them: what eight bits and bfloat16 are fast with, and slow without.
+INSTRUCTIONS = ("avx2", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "asimddp", "i8mm", "bf16")
 
 
 @dataclass
@@ -168,19 +170,25 @@ def measure_load(bundle: str | None, threads: int, repeats: int) -> dict[str, fl
 # What is printed
 
 
+def processor_facts() -> dict[str, str]:
+    """What Linux tells of the first processor; nothing elsewhere."""
+    try:
+        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
 def machine(threads: int) -> dict[str, Any]:
     """What the figures were taken on."""
     import numpy
     import onnxruntime
 
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
+    told = processor_facts()
     return {
-        "processor": model,
+        "processor": told.get("model name") or platform.processor() or platform.machine(),
+        "instructions": " ".join(name for name in INSTRUCTIONS if name in told.get("flags", "").split()) or None,
         "cores": os.cpu_count(),
         "threads": threads,
         "load_average": round(os.getloadavg()[0], 2),
@@ -211,7 +219,8 @@ def print_table(result: dict[str, Any]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     here = result["machine"]
     load = max(row[stage]["foreign_cores"] for row in runtime["photos"] for stage in ("first_sound", "whole_wave"))
-    print(f"\n{here['processor']}, {here['threads']} of {here['cores']} threads; foreign load up to {load:.2f} cores")
+    print(f"\n{here['processor']} ({here['instructions']}), {here['threads']} of {here['cores']} threads; ", end="")
+    print(f"foreign load up to {load:.2f} cores")
     if baseline:
         print(f"torch eager: {baseline['weights']}")
     else:

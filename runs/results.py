@@ -164,7 +164,8 @@ def table(heading: str, rows: list[Row]) -> str:
 
 def machine_line(machine: dict[str, Any]) -> str:
     """Where figures were taken."""
-    return f"{machine['processor']}, {machine['threads']} of {machine['cores']} threads"
+    instructions = f" ({machine['instructions']})" if machine.get("instructions") else ""
+    return f"{machine['processor']}{instructions}, {machine['threads']} of {machine['cores']} threads"
 
 
 def main() -> None:
