@@ -4,6 +4,8 @@ example pictures. No result of ours is typed in it.
     python runs/overview.py                     from the files that are there, and the embedded default
     python runs/overview.py --built             and all bundles that runs/textless.sh and runs/direct.sh have made here
     python runs/overview.py --way direct/joint=FOLDER --trained direct/joint=RUN        and this bundle
+    python runs/overview.py --way … --trained direct/transformer=direct/joint:captioner-transformer
+                                                a training whose folder is gone, as the file of another way has it
     python runs/overview.py --again             speak about the examples anew
 
 A way is called after its result file: `textless/CAPTIONER-UNITS` and `direct/MEMBER` lie in docs/results/WAY.json
@@ -393,6 +395,15 @@ def write_page(results: Path) -> Path:
     return path
 
 
+def with_training(way: Way, run: str, results: Path) -> Way:
+    """The way with one more training: a run's folder, or OTHER:NAME for the training NAME in ways/OTHER.json."""
+    other, _, name = run.rpartition(":")
+    record = read(results / f"ways/{Way(other, '').stem}.json") if other else None
+    if record is None or name not in record["training"]:
+        return replace(way, runs=(*way.runs, Path(run)))
+    return replace(way, recorded={**way.recorded, name: record["training"][name]})
+
+
 def main() -> None:
     """Show the ways that are named, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -410,7 +421,7 @@ def main() -> None:
     for name, run in (one.split("=", 1) for one in options.trained):
         if name not in ways:
             parser.error(f"--trained {name}: say by --way which bundle that is")
-        ways[name] = replace(ways[name], runs=(*ways[name].runs, Path(run)))
+        ways[name] = with_training(ways[name], run, options.results)
     for way in ways.values():
         print(show(way, options.pictures, options.results, options.again))
     print(write_page(options.results))

@@ -7,8 +7,8 @@ ways/WAY.json (a dash for the slash) of the folder of results, its figures and s
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,13 @@ class Way:
         name: `cascade`, `textless/CAPTIONER-UNITS` or `direct/MEMBER`.
         bundle: folder or name of a bundle that `optophone speak` takes.
         runs: folders of the trainings that it came from.
+        recorded: further trainings that it came from, as the file of another way has them: name to hours and steps.
     """
 
     name: str
     bundle: str
     runs: tuple[Path, ...] = ()
+    recorded: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def stem(self) -> str:
@@ -61,7 +63,8 @@ def show(way: Way, pictures: Sequence[Path], results: Path, again: bool = False)
     facts = {"name": opened.manifest.name, "class": opened.manifest.cls, "parts": contents(opened)}
     same = old.get("bundle") == facts and [one["sha256"] for one in old["examples"]] == list(hashes.values())
     there = same and all((results / one[kind]).is_file() for one in old["examples"] for kind in ("figure", "audio"))
-    trained = {f"{run.parent.name}/{run.name}".removeprefix("work/"): training(run) for run in way.runs}
+    trained = dict(way.recorded)
+    trained |= {f"{run.parent.name}/{run.name}".removeprefix("work/"): training(run) for run in way.runs}
     if not trained and old.get("bundle") == facts:
         trained = old["training"]
     record = {

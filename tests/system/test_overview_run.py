@@ -291,6 +291,18 @@ def test_a_training_belongs_to_a_way(overview: ModuleType, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_training_that_is_gone_is_taken_from_another_way(
+    overview: ModuleType, ways: ModuleType, pictures: list[Path], tmp_path: Path
+) -> None:
+    eyes = {"hours": 0.9, "steps": 30}
+    write(tmp_path / "ways/direct-joint.json", {"training": {"eyes": eyes}})
+    way = ways.Way("direct/mine", str(write_system(tmp_path / "system")))
+    way = overview.with_training(way, "direct/joint:eyes", tmp_path)
+    assert json.loads(ways.show(way, pictures, tmp_path).read_text())["training"] == {"eyes": eyes}
+    for run in ("direct/joint:ears", "direct/other:eyes", "folder"):
+        assert overview.with_training(way, run, tmp_path).runs == (Path(run),)
+
+
 def test_all_that_the_committed_page_shows_is_there() -> None:
     page = ROOT / "docs/results/README.md"
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")) if "://" not in link]
