@@ -30,7 +30,7 @@ SHOW_AND_SPEAK_STEPS=${SHOW_AND_SPEAK_STEPS:-6000}
 EYES=${EYES:-work/captioner-transformer/captioner.safetensors}   # of the models that do not start from a captioner
 BEAM=${BEAM:-5}                           # of the joint model's search
 CASCADE=${CASCADE-$TEXTLESS/cascade-synthetic}   # the system that writes words, of runs/textless.sh; empty for none
-RECOGNIZER=${RECOGNIZER:-work/ear}       # or pocketsphinx, with ORDER=2: it needs no training and knows words of train alone
+RECOGNIZER=${RECOGNIZER:-work/ear}        # or pocketsphinx, with ORDER=2: it needs no training, and knows captions
 ORDER=${ORDER:-0}                         # words in a row that the recogniser knows of the train captions; 0: any words
 N_PICTURES=${N_PICTURES:-1000}            # that are heard
 JOBS=${JOBS:-2}
@@ -63,8 +63,9 @@ learn() {
 }
 
 hear() {
+    [ -z "$CASCADE" ] || set -- "$@" --control "cascade=$CASCADE"
     optophone evaluate spoken-captions "$@" --limit "$N_PICTURES" --recognizer "$RECOGNIZER" --order "$ORDER" \
-        --control "speech=$SPEECH" ${CASCADE:+--control "cascade=$CASCADE"} --control shuffled --control constant \
+        --control "speech=$SPEECH" --control shuffled --control constant \
         --heard-before "$HEARD" --jobs "$JOBS"
 }
 
