@@ -13,6 +13,7 @@ import onnx
 import torch
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
+from onnx.external_data_helper import uses_external_data
 from torch import Tensor, nn
 
 from optophone.core.bundle import Bundle, open_bundle
@@ -60,7 +61,7 @@ def read_bundled_encoder(folder: str | Path, encoder: nn.Module) -> dict[str, Te
     epsilons = {name: norm.eps for name, norm in encoder.named_modules() if isinstance(norm, nn.BatchNorm2d)}
     filled = set()
     for name, (weight, bias) in _convolutions(bundle).items():
-        norm = next((name_ for name_ in _names_of_norm(name) if name_ in epsilons), None)
+        norm = next((candidate for candidate in _names_of_norm(name) if candidate in epsilons), None)
         if norm is None:
             raise BundleError(f"{bundle.folder}: its encoder is of another kind than the configuration's, see {name}.")
         state[f"{name}.weight"] = weight
@@ -94,8 +95,9 @@ def _names_of_norm(convolution: str) -> list[str]:
 def _convolutions(bundle: Bundle) -> dict[str, tuple[Tensor, Tensor]]:
     """Weight (O, I, K, K) and bias (O,) of the graph's convolutions, by the names of the layers that they were."""
     try:
-        # Constants outside the file are not loaded: their place would be the bundle's to choose.
         graph = onnx.load(bundle.file(_GRAPH), load_external_data=False).graph
+        if any(map(uses_external_data, graph.initializer)):  # they would be read from where the bundle says
+            raise ValueError
         constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     except (DecodeError, ValueError, TypeError):
         raise BundleError(f"{bundle.folder}: {_GRAPH} is no graph; download or export it again.") from None

@@ -103,9 +103,14 @@ def test_other_colours_and_damaged_graphs_are_refused(exported: Path, tmp_path: 
     for tensor in infinite.graph.initializer:
         if list(tensor.dims) == [8, 3, 5, 5]:
             tensor.raw_data = b"\x00\x00\x80\x7f" * (8 * 3 * 25)
+    outside = onnx.load_from_string(graph)
+    for tensor in outside.graph.initializer:
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="elsewhere")
     for name, content, spec, words in (
         ("colours", graph, replace(PictureSpec(), mean=(0.5, 0.5, 0.5)), "normalised otherwise"),
         ("damaged", b"no graph", PictureSpec(), "encoder.onnx is no graph"),
+        ("outside", outside.SerializeToString(), PictureSpec(), "encoder.onnx is no graph"),
         ("infinite", infinite.SerializeToString(), PictureSpec(), "weights of stem.0 in encoder.onnx cannot be read"),
     ):
         folder = write_bundle(tmp_path / name, content, spec)
