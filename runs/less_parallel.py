@@ -11,6 +11,7 @@ what is to be there, so that the page can tell what is missing.
 import argparse
 import json
 import math
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
+
+from textless import about_recognizer
 
 from optophone.evaluation.comparison import compare_results, read_caption_result
 from optophone.evaluation.line_figure import Axis, Line, line_figure
@@ -36,6 +39,18 @@ METHODS = {
 CONTROLS = {"paired": "", "shuffled": ", shuffled pictures", "unrelated": ", unrelated speech"}
 STYLES = ("solid", "long-dashed", "dotted", "dash-dotted", "double-dotted", "dashed")
 USES_PICTURES_ALONE = "pseudo-labels"
+# The script's variables by the names of their settings.
+VARIABLES = {
+    "steps": "STEPS",
+    "config": "CONFIG",
+    "overrides": "OVERRIDES",
+    "tested": "N_TESTED",
+    "heard": "N_HEARD",
+    "beam": "BEAM",
+    "speech_limit": "SPEECH_LIMIT",
+    "recognizer": "RECOGNIZER",
+    "order": "ORDER",
+}
 NO_SPEECH_ALONE = (PLAIN, "bottleneck-pairs", USES_PICTURES_ALONE)
 
 
@@ -327,11 +342,17 @@ def sections(folder: Path, grid: Grid) -> list[str]:
             )
         any_result = next(iter(results.found.values()))
         n_tested = any_result["data"]["rows"]
-        parts += [f"{measure.label}, times 100, on {n_tested} photographs of dev.", scores_table(results)]
+        ears = "".join(f" {ear}" for ear in sorted(set(map(heard_by, results.found.values()))) if ear)
+        parts += [f"{measure.label}, times 100, on {n_tested} photographs of dev.{ears}", scores_table(results)]
         parts += [part for part in (gains_table(results),) if part]
         parts += ["\n".join(apart_lines(results)), needed_table(results, pictures_of_training())]
         parts.append(missing_lines(results))
     return parts
+
+
+def heard_by(result: dict[str, Any]) -> str:
+    """Which recogniser heard a result; empty where there was nothing to hear."""
+    return f"Heard by {about_recognizer(result)}" if result.get("recognizer") else ""
 
 
 def pictures_of_training(folder: Path = ROOT / "data/flickr8k") -> int | None:
@@ -349,7 +370,7 @@ learns from them in its own way: [how, and what the controls are](../less-parall
 `=`: with 100 % there are no pictures alone, so pseudo-labels are pairs only. Intervals hold 95 % over pictures, and
 over seeds where there are several; differences are of the same pictures and seeds. Made by
 
-    bash runs/less_parallel.sh
+    {command}
 
 whose result files are in [`{name}/`]({name}).
 
@@ -357,22 +378,43 @@ whose result files are in [`{name}/`]({name}).
 """
 
 
-def settings_line(folder: Path) -> str:
-    """What all cells were made with."""
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What all cells were made with; empty where nothing was made."""
     path = folder / "settings.json"
-    if not path.is_file():
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def settings_line(found: Mapping[str, Any]) -> str:
+    """The settings in words."""
+    if not found:
         return ""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     limit = f", at most {found['speech_limit']} utterances of speech alone" if found.get("speech_limit") else ""
     more = f" {found['overrides']}" if found.get("overrides") else ""
     return f"Here `{found['config']}{more}` with {found['steps']} updates, beam {found['beam']}{limit}."
 
 
+def command_of(found: Mapping[str, Any], grid: Grid, folder: Path) -> str:
+    """What the script was asked to do."""
+    given = {variable: found[name] for name, variable in VARIABLES.items() if name in found}
+    given |= {"SHARES": " ".join(grid.shares), "METHODS": " ".join(grid.methods), "SEEDS": " ".join(grid.seeds)}
+    given |= {"CONTROLS": " ".join(grid.controls), "CONTROL_SHARES": " ".join(grid.control_shares)}
+    if folder.resolve() != RESULTS and folder.resolve().is_relative_to(ROOT):
+        given["RESULTS"] = folder.resolve().relative_to(ROOT).as_posix()
+    variables = [f"{name}={shlex.quote(str(value))}" for name, value in given.items() if value != ""]
+    return " \\\n        ".join([*variables, "bash runs/less_parallel.sh"])
+
+
 def write_page(folder: Path, grid: Grid) -> Path:
     """Write the page and its curves."""
     path = folder.with_name(f"{folder.name}.md")
-    parts = "\n\n".join(sections(folder, grid))
-    path.write_text(PAGE.format(settings=settings_line(folder), name=folder.name, parts=parts), encoding="utf-8")
+    settings = read_settings(folder)
+    page = PAGE.format(
+        settings=settings_line(settings),
+        command=command_of(settings, grid, folder),
+        name=folder.name,
+        parts="\n\n".join(sections(folder, grid)),
+    )
+    path.write_text(page, encoding="utf-8")
     return path
 
 

@@ -107,8 +107,8 @@ measure() {
 # Results of different settings are no curve.
 mkdir -p "$RESULTS" "$WORK/runs" "$WORK/bundles" "$WORK/systems" "$REGIONS"
 [ -e "$WORK/runs/regions" ] || ln -s "$(cd "$REGIONS" && pwd)" "$WORK/runs/regions"
-settings=$(printf '{"steps": %s, "config": "%s", "overrides": "%s", "tested": %s, "heard": %s, "beam": %s, "speech_limit": %s}' \
-    "$STEPS" "$CONFIG" "$OVERRIDES" "$N_TESTED" "$N_HEARD" "$BEAM" "$SPEECH_LIMIT")
+settings=$(printf '{"steps": %s, "config": "%s", "overrides": "%s", "tested": %s, "heard": %s, "beam": %s, "speech_limit": %s, "recognizer": "%s", "order": %s}' \
+    "$STEPS" "$CONFIG" "$OVERRIDES" "$N_TESTED" "$N_HEARD" "$BEAM" "$SPEECH_LIMIT" "$RECOGNIZER" "$ORDER")
 if wanted units || wanted speech; then
     if [ -e "$RESULTS/settings.json" ] && [ "$(cat "$RESULTS/settings.json")" != "$settings" ]; then
         echo "$RESULTS: has results of other settings, $(cat "$RESULTS/settings.json"); give RESULTS and WORK others" >&2

@@ -1,8 +1,9 @@
 """The script of the ablation: which commands it gives; and the page made of its files."""
 
-import importlib.util
+import importlib
 import json
 import math
+import shlex
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,7 @@ def test_a_slice_and_what_is_there_already(tmp_path: Path) -> None:
         commands_of("runs/less_parallel.sh", tmp_path, {**small, "STEPS": 300, "STAGES": "units"})
 
 
+EAR = {"name": "some ear", "order": 2, "knows": {"captions": 9, "words": 7, "left_out": 0, "split": "train"}}
 CAPTIONS = {f"picture{i}": f"{i % 5} {i % 7 + 5} {i % 3 + 12} {i % 2 + 15} {i % 4 + 17} 3" for i in range(40)}
 
 
@@ -107,8 +109,10 @@ def write_results(folder: Path) -> None:
     for (method, control), by_share in right.items():
         for share, n in by_share.items():
             for files in ("units", "speech") if control == "paired" and method == "pairs" else ("units",):
-                (folder / f"{files}-{method}-{control}-{share}-0.json").write_text(json.dumps(result(n)))
+                ear = {"recognizer": EAR, "rows": {}} if files == "speech" else {}
+                (folder / f"{files}-{method}-{control}-{share}-0.json").write_text(json.dumps(result(n) | ear))
     settings = {"steps": 200, "config": "some.yaml", "overrides": "", "tested": 40, "beam": 3, "speech_limit": 7}
+    settings |= {"recognizer": "some ear", "order": 2}
     (folder / "settings.json").write_text(json.dumps(settings))
 
 
@@ -129,6 +133,13 @@ def test_the_page_is_made_of_result_files(tmp_path: Path) -> None:
     write_results(folder)
     page = make_page(folder)
     assert "`some.yaml` with 200 updates, beam 3, at most 7 utterances" in page
+    assert page.count("Heard by some ear; it knows the 7 words of 9 captions of train, 2 in a row.") == 1
+    command = page[page.index("    STEPS=200") :].split("\n\n", 1)[0].replace("\\\n", "")
+    *given, program, name = shlex.split(command)
+    variables = dict(word.split("=", 1) for word in given)
+    assert (program, name) == ("bash", "runs/less_parallel.sh")
+    assert variables["METHODS"] == "pairs language-model pseudo-labels"
+    assert (variables["RECOGNIZER"], variables["ORDER"], variables["CONTROL_SHARES"]) == ("some ear", "2", "10")
     scores = {n: result(n)["scores"]["bleu_4"] for n in (4, 18, 24)}
     assert line_of(page, "pairs only").split(" | ")[1].startswith(f"{scores[4]:.1f} (")
     assert line_of(page, "pseudo-labels").endswith("=" + " |"), "at 100 % they are pairs only"
@@ -154,16 +165,11 @@ def test_nothing_is_measured_yet(tmp_path: Path) -> None:
     assert page.count("Nothing was measured yet.") == 2
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """runs/less_parallel.py."""
-    spec = importlib.util.spec_from_file_location("less_parallel", ROOT / "runs/less_parallel.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    monkeypatch.syspath_prepend(ROOT / "runs")
+    return importlib.import_module("less_parallel")
 
 
 def test_needed_pairs_lie_between_points_of_the_curve(script: ModuleType) -> None:
