@@ -1,5 +1,7 @@
 """Every direct model as a bundle: ONNX Runtime against torch, whole and as a stream."""
 
+import io
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor
 
 from optophone.core.bundle import BundleWriter, open_bundle
-from optophone.core.errors import BundleError, TextError
+from optophone.core.errors import BundleError, ConfigurationError, TextError
 from optophone.core.picture import prepare_picture
 from optophone.core.protocols import Intention
 from optophone.core.search import SearchConfig
@@ -20,6 +22,7 @@ from optophone.export.training_facts import ExportError
 from optophone.models.direct import FrameTransformer, Joint, ShowAndSpeak
 from optophone.models.direct.build import FAMILY
 from optophone.runtime.load import load, load_describer, load_voice
+from optophone.runtime.mean_picture import MEAN_PICTURE
 from optophone.runtime.onnx_direct import CLASSES, load_direct
 from optophone.runtime.onnx_frame_transformer import OnnxFrameTransformer
 from optophone.runtime.onnx_joint import OnnxJoint
@@ -100,6 +103,103 @@ def test_codes_are_drawn_by_their_probabilities(made: Made, monkeypatch: pytest.
     assert likeliest == {int(expected.argmax())}
 
 
+def guided_by_torch(trained: TrainedDirect, picture: np.ndarray, others: list[np.ndarray], n_steps: int) -> np.ndarray:
+    """Codes (L, n_steps): the likeliest under guidance of 1, with two rows of the torch model's own memory."""
+    speaker = trained.model.speaker
+    assert isinstance(speaker, FrameTransformer)
+    memories = [speaker.begin(regions_of(trained, one), None) for one in [picture, *others]]
+    memory = [
+        torch.cat([memories[0][0][i], torch.stack([one[0][i] for one in memories[1:]]).mean(0)])
+        for i in range(len(memories[0][0]))
+    ]
+    state = tuple(part.repeat_interleave(2, 0) for part in memories[0][1])
+    codes, said = torch.full((2, speaker.config.n_levels), speaker.start), []
+
+    def choose(scores: Tensor) -> int:
+        own, without = scores.double()
+        plausible = own.exp() >= 0.1 * own.exp().max()
+        return int(torch.where(plausible, 2 * own - without, -torch.inf).argmax())
+
+    for _ in range(n_steps):
+        step = speaker.step(codes, tuple(memory), state)
+        step.log_probs[:, speaker.end] = -torch.inf
+        state, codes = step.state, torch.zeros_like(codes)
+        codes[:, 0] = choose(step.log_probs)
+        for level in range(1, speaker.config.n_levels):
+            codes[:, level] = choose(speaker.further_log_probs(step.hidden, codes[:, :-1])[:, level - 1])
+        said.append(codes[0].numpy().copy())
+    return np.stack(said, 1)
+
+
+@torch.no_grad()
+def test_guided_codes_are_those_of_torch(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Away from the mean of the memories of the training pictures that the export was given."""
+    trained, runtime = made["transformer"]
+    monkeypatch.setattr(runtime, "draw", lambda codes: codes)
+    plain = SearchConfig(method="greedy", min_length=11, max_length=12)
+    differ = 0
+    for picture in pictures(4, 2):
+        with warnings.catch_warnings(action="ignore"):
+            said = runtime.mel(runtime.intend(picture, replace(plain, guidance=1.0))[0]).mel[:, :11]
+            unguided = runtime.mel(runtime.intend(picture, plain)[0]).mel[:, :11]
+        np.testing.assert_array_equal(said, guided_by_torch(trained, picture, pictures(2, 0), 11))
+        differ += not np.array_equal(said, unguided)
+    assert differ, "guidance changes nothing"
+
+
+def without_mean_picture(folder: Path, where: Path, content: bytes | None = None) -> Path:
+    """The transformer's bundle with another mean picture or none."""
+    bundle = open_bundle(folder / "transformer/fp32")
+    manifest = bundle.manifest
+    with BundleWriter(
+        where, kind="direct", cls="transformer", name="t", configuration=manifest.configuration, mel=manifest.mel,
+        picture=manifest.picture,
+    ) as writer:  # fmt: skip
+        for name in manifest.files:
+            if name.endswith(".onnx"):
+                writer.path(name).write_bytes(bundle.file(name).read_bytes())
+        if content is not None:
+            writer.path(MEAN_PICTURE).write_bytes(content)
+    return where
+
+
+def test_without_a_mean_picture_there_is_no_guidance(made: Made, folder: Path, tmp_path: Path) -> None:
+    runtime = load_direct(open_bundle(without_mean_picture(folder, tmp_path / "t")), 1)
+    search = SearchConfig(method="sample", max_length=3)
+    assert runtime.intend(pictures(1, 2)[0], search)
+    with pytest.raises(ConfigurationError, match="t: has no mean picture to be guided by"):
+        runtime.intend(pictures(1, 2)[0], replace(search, guidance=1.0))
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no mean picture"),
+        (b"PK\x03\x04 cut off", "no mean picture"),
+        (npz(other=np.zeros(3, np.float32)), "no mean picture"),
+        (npz(**{"memory.0": np.array([None]), "memory.1": np.zeros(1, np.float32)}), "no mean picture"),
+        (npz(**{f"memory.{i}": np.full((1, 2), np.nan, np.float32) for i in range(2)}), "no numbers"),
+    ],
+)
+def test_a_damaged_mean_picture_is_told(content: bytes, message: str, made: Made, folder: Path, tmp_path: Path) -> None:
+    bundle = open_bundle(without_mean_picture(folder, tmp_path / "t", content))
+    with pytest.raises(BundleError, match=message):
+        load_direct(bundle, 1)
+
+
+def test_a_mean_picture_of_another_encoder_is_told(made: Made, folder: Path, tmp_path: Path) -> None:
+    content = npz(**{f"memory.{i}": np.zeros((1, 2), np.float32) for i in range(2)})
+    runtime = load_direct(open_bundle(without_mean_picture(folder, tmp_path / "t", content)), 1)
+    with pytest.raises(BundleError, match="of another encoder"):
+        runtime.intend(pictures(1, 2)[0], SearchConfig(guidance=1.0))
+
+
 @pytest.mark.filterwarnings("ignore:the model did not find its end")
 @pytest.mark.parametrize("member", FAMILY)
 def test_the_stream_is_the_whole(member: str, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +207,8 @@ def test_the_stream_is_the_whole(member: str, made: Made, monkeypatch: pytest.Mo
     if member == "show-and-speak":
         monkeypatch.setattr(runtime, "config", replace(runtime.config, first_chunk=4, chunk=6))
     long = SearchConfig(method="sample", max_length=30, min_length=25, temperature=1.5, seed=2)
+    if member == "transformer":
+        long = replace(long, guidance=0.5)
     for picture in pictures(2, 3):
         (intention,) = runtime.intend(picture, long)
         whole, chunks = runtime.mel(intention), list(runtime.stream(intention))

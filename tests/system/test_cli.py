@@ -210,6 +210,8 @@ def test_play_sends_the_sound_to_the_loudspeaker(here: Path, system: str, monkey
         (["-o", "photo.mp3", "--format", "wav"], "the name says mp3 but --format says wav"),
         (["night.png", "-o", "both.wav"], "both.wav: one file cannot hold 2 results"),
         (["--sample", "--temperature", "0"], "temperature"),
+        (["--guidance", "1"], "has no mean picture to be guided by; leave the guidance at 0"),
+        (["--guidance", "-1"], "guidance"),
         (["-o", "night.png/x.wav"], "night.png"),
         (["-m", "nobody"], "nobody: no bundle of this name"),
         (["-m", "."], "not a bundle"),

@@ -15,6 +15,7 @@ from optophone import load
 from optophone.cli.main import run
 from optophone.core.audio import read_wave
 from optophone.core.bundle import open_bundle
+from optophone.core.search import SearchConfig
 from optophone.core.unit_origin import unit_origin
 from optophone.data.manifest import read_dataset
 from optophone.pipelines import DirectPipeline
@@ -107,6 +108,19 @@ def test_drawn_speech_differs_by_seed_alone(made: Path, tmp_path: Path) -> None:
         assert run([*arguments, "--temperature", "2", "--seed", seed]) == 0
         waves.append(path.read_bytes())
     assert waves[0] == waves[1] != waves[2]
+
+
+def test_guidance_changes_what_is_said(made: Path, tmp_path: Path) -> None:
+    waves = []
+    for number, guidance in enumerate(("0", "5", "5")):
+        path = tmp_path / f"{number}.wav"
+        arguments = ["speak", str(made / "pictures/0.jpg"), "-m", str(made / "transformer"), "-o", str(path), "-q"]
+        assert run([*arguments, "--seed", "1", "--guidance", guidance]) == 0
+        waves.append(path.read_bytes())
+    assert waves[0] != waves[1] == waves[2]
+    said = [load(made / "joint")(made / "pictures/0.jpg", search=SearchConfig(guidance=g)).text for g in (0.0, 5.0)]
+    assert said[0]
+    assert said[1]
 
 
 def test_a_system_of_a_direct_model_and_a_vocoder(made: Path, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from optophone.cli import listening, spoken_caption_evaluation
 from optophone.cli.caption_controls import Controls, read_controls
 from optophone.cli.main import run
+from optophone.cli.options import SearchOptions
 from optophone.core.audio import read_wave
 from optophone.core.bundle import BundleWriter
 from optophone.core.errors import ConfigurationError
@@ -159,8 +160,8 @@ def test_a_killed_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.Mo
     output, spoken = tmp_path / "a.json", []
     build = spoken_caption_evaluation.build_system
 
-    def counted(bundle: str, beam: int | None) -> listening.Speaker:
-        speaker = build(bundle, beam)
+    def counted(bundle: str, search: SearchOptions) -> listening.Speaker:
+        speaker = build(bundle, search)
 
         def speak(source: Any) -> Any:
             spoken.append(source)

@@ -43,10 +43,10 @@ class Said:
 Speaker = Callable[[Any], Said]
 
 
-def build_system(bundle: str, beam: int | None) -> Speaker:
+def build_system(bundle: str, search: SearchOptions) -> Speaker:
     """A system that describes the picture in a file, any picture and without words of doubt."""
     pipeline = load(bundle, threads=1)
-    return partial(_describe, pipeline, SearchOptions(beam=beam).apply(pipeline.search))
+    return partial(_describe, pipeline, search.apply(pipeline.search))
 
 
 def build_recordings(folder: Path) -> Speaker:

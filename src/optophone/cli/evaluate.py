@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from optophone.cli.options import use_one_numpy_thread
+from optophone.cli.options import search_options, use_one_numpy_thread
 
 if TYPE_CHECKING:
     from optophone.cli.caption_scoring import ScoringOptions
+    from optophone.cli.options import SearchOptions
 
 bundle_argument = click.argument("bundle", metavar="BUNDLE")
 dataset_argument = click.argument("dataset", metavar="DATASET", type=click.Path(exists=True, path_type=Path))
@@ -162,9 +163,7 @@ def captions(
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Only N pictures, drawn by chance but always the same."
 )
-@click.option(
-    "--beam", type=click.IntRange(1), metavar="N", help="Sequences kept in the search.  [default: the bundle's]"
-)
+@search_options
 @click.option(
     "--control",
     "controls",
@@ -202,7 +201,7 @@ def spoken_captions(
     dataset: Path,
     split: str,
     limit: int | None,
-    beam: int | None,
+    search_options: "SearchOptions",
     controls: tuple[str, ...],
     recognizer: str,
     order: int | None,
@@ -231,8 +230,8 @@ def spoken_captions(
     from optophone.cli.spoken_caption_evaluation import SpokenCaptionEvaluation, SpokenCaptionOptions
 
     chosen = SpokenCaptionOptions(
-        split, limit, beam, recognizer, order, read_controls(controls), samples, n_samples, heard_before, jobs, quiet,
-        options,
+        split, limit, search_options, recognizer, order, read_controls(controls), samples, n_samples, heard_before,
+        jobs, quiet, options,
     )  # fmt: skip
     click.echo(SpokenCaptionEvaluation(system, dataset, chosen).run(output))
 

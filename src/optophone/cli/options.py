@@ -85,6 +85,7 @@ class SearchOptions:
     length_penalty: float | None = None
     block_ngram: int | None = None
     forbid_repeats: bool | None = None
+    guidance: float | None = None
 
     def apply(self, search: "SearchConfig") -> "SearchConfig":
         """The bundle's `search` with these options; temperature, top-k and top-p imply sampling.
@@ -98,6 +99,7 @@ class SearchOptions:
             "length_penalty": self.length_penalty,
             "block_ngram": self.block_ngram,
             "forbid_repeats": self.forbid_repeats,
+            "guidance": self.guidance,
         }
         chosen: dict[str, Any] = {name: value for name, value in {**sampling, **either}.items() if value is not None}
         if self.sample or any(value is not None for value in sampling.values()):
@@ -124,6 +126,7 @@ def search_options(command: Command) -> Command:
     """Declare --beam, --sample and the rest, and hand them to the command as one `search_options`."""
     group_help = "Search in N groups that avoid each other's words; --variants does so by itself."
     repeats_help = "Say nothing twice in a row.  [default: as the units: forbidden where runs of them are collapsed]"
+    guidance_help = "Count what only this picture has so many times more; 1 is a good try, 0 is none."
     diversity_help = "How strongly groups avoid each other's words; 0 makes --variants the plain N best.  [default: .7]"
 
     @click.option("--beam", type=click.IntRange(min=1), metavar="N", help="Keep the N best sentences while searching.")
@@ -137,6 +140,7 @@ def search_options(command: Command) -> Command:
     @click.option("--top-k", type=int, metavar="K", help="Sampling: only among the K likeliest words.")
     @click.option("--top-p", type=float, metavar="P", help="Sampling: only among the likeliest words that sum to P.")
     @click.option("--seed", type=int, metavar="N", help="Sampling: the same number draws the same words.")
+    @click.option("--guidance", type=float, metavar="X", help=guidance_help)
     @functools.wraps(command)
     def gathered(
         *,
@@ -151,6 +155,7 @@ def search_options(command: Command) -> Command:
         top_k: int | None,
         top_p: float | None,
         seed: int | None,
+        guidance: float | None,
         **others: Any,
     ) -> Any:
         chosen = SearchOptions(
@@ -165,6 +170,7 @@ def search_options(command: Command) -> Command:
             length_penalty,
             block_ngram,
             forbid_repeats,
+            guidance,
         )
         return command(search_options=chosen, **others)
 

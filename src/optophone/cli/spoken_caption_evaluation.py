@@ -47,7 +47,7 @@ class SpokenCaptionOptions:
 
     split: str = "dev"
     limit: int | None = None
-    beam: int | None = None
+    search: SearchOptions = field(default_factory=SearchOptions)
     recognizer: str = POCKETSPHINX
     order: int | None = None
     controls: Controls = field(default_factory=Controls)
@@ -180,10 +180,14 @@ class SpokenCaptionEvaluation:
         data = {"data": self.dataset.hash(), "split": self.options.split}
         search = asdict(self._search())
         speaker = {"parts": _contents(self.system), "search": search}
-        work["system"] = (pictures, partial(build_system, str(self.system.folder), self.options.beam), data | speaker)
+        work["system"] = (pictures, partial(build_system, str(self.system.folder), self.options.search), data | speaker)
         if self.cascade is not None:
             speaker = {"parts": _contents(self.cascade)}
-            work["cascade"] = (pictures, partial(build_system, str(self.cascade.folder), None), data | speaker)
+            work["cascade"] = (
+                pictures,
+                partial(build_system, str(self.cascade.folder), SearchOptions()),
+                data | speaker,
+            )
         if self.speech is not None:
             said = {"speech": self.speech.dataset.hash(), "split": self.options.split}
             spoken = [Item(one.row["id"], name, one.row) for name, one in self.speech.utterances.items()]
@@ -222,7 +226,7 @@ class SpokenCaptionEvaluation:
         return {one.picture: kept[one.name] for one in items}
 
     def _search(self) -> SearchConfig:
-        return SearchOptions(beam=self.options.beam).apply(self.own_search)
+        return self.options.search.apply(self.own_search)
 
     # -------------------------------------------------------------------------------------------------------- scoring
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from optophone.core.configuration import check_ranges
 from optophone.core.errors import ConfigurationError
+from optophone.core.guidance import guided
 
 State = tuple[Any, ...]
 Step = Callable[[np.ndarray, State], tuple[np.ndarray, np.ndarray | None, State]]
@@ -56,6 +57,9 @@ class SearchConfig:
         diversity: strength of the avoiding, in nats for every sequence of an earlier group with the same symbol in the
             same place (Hamming diversity). It decides what is chosen, and is no part of scores or probabilities; the
             end is never avoided, so that sentences stay whole.
+        guidance: how many times more what the picture changes is counted, beside the mean picture (`core.guidance`);
+            0 for none. It needs a bundle with a mean picture. It decides what is chosen and how results are ranked;
+            probabilities stay those of the model.
     """
 
     beam_size: int = 3
@@ -75,6 +79,7 @@ class SearchConfig:
     finished: Literal["aside", "in_beam"] = "aside"
     groups: int = 1
     diversity: float = 0.7
+    guidance: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values without a meaning.
@@ -120,6 +125,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "min_length": (0, 10_000),
     "groups": (1, 100_000),
     "diversity": (0, 1e6),
+    "guidance": (0, 100),
 }
 _CHOICES = {"length_norm": ("gnmt", "power"), "method": ("beam", "greedy", "sample"), "finished": ("aside", "in_beam")}
 
@@ -134,7 +140,7 @@ class Hypothesis:
         token_log_probs: of each symbol; where `finished`, one more for the end. They sum to `log_prob`.
         attention: (S, R) where the model looked for each symbol, or None if it does not say.
         finished: whether the end came; False where `max_length` cut the sequence.
-        score: what results are ranked by: `log_prob` after length normalisation.
+        score: what results are ranked by: `log_prob`, or what guidance makes of it, after length normalisation.
     """
 
     ids: tuple[int, ...]
@@ -153,6 +159,7 @@ def search(
     config: SearchConfig,
     n_pictures: int,
     n_memory: int = 0,
+    without: State | None = None,
 ) -> list[list[Hypothesis]]:
     """Find the sequences of `n_pictures` pictures together.
 
@@ -168,10 +175,16 @@ def search(
         n_pictures: rows of every part of `state`.
         n_memory: the first so many parts of `state` stay the same for a picture at every step (what the encoder saw)
             and come back from `step` unchanged; they are not copied while the number of rows stays the same.
+        without: for guidance: such a state for as many pictures of which nothing is known.
 
     Returns:
         For every picture `config.n_results` hypotheses, best first; fewer only where there are no more.
+
+    Raises:
+        ConfigurationError: guidance is asked for without `without`.
     """
+    if config.guidance and without is None:
+        raise ConfigurationError("search: there is no mean picture to be guided by; leave the guidance at 0.")
     trackers = [_build_tracker(config, end) for _ in range(n_pictures)]
     filters = build_filters(config, end)
     active = trackers
@@ -185,22 +198,59 @@ def search(
         assert not np.isnan(log_probs.max()), "the model's log-probabilities are not numbers"
         for rule_out in filters:
             rule_out(log_probs, [partial.ids for partial in live])
-        index, same_layout = _advance(active, log_probs, attention)
+        scores = log_probs
+        if config.guidance and without is not None:
+            of_any, _, without = step(ids, without)
+            scores = guided(log_probs, of_any, config.guidance)
+        index, same_layout = _advance(active, _Next(log_probs, scores, attention))
         active = [tracker for tracker in active if tracker.live]
         if active:
             state = _select(state, index, n_memory if same_layout else 0)
+            without = None if without is None else _select(without, index, n_memory if same_layout else 0)
     return [tracker.results() for tracker in trackers]
 
 
-def _advance(
-    trackers: Sequence["_Tracker"], log_probs: np.ndarray, attention: np.ndarray | None
-) -> tuple[np.ndarray, bool]:
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """What may come next after each of N sequences.
+
+    Args:
+        log_probs: (N, V) of the model, -inf where a symbol is ruled out.
+        scores: (N, V) of the same kind, by which is chosen and ranked: the same, or guided.
+        attention: (N, R) or None.
+    """
+
+    log_probs: np.ndarray
+    scores: np.ndarray
+    attention: np.ndarray | None
+
+    def rows(self, rows: slice) -> "_Next":
+        """Some of them."""
+        return _Next(self.log_probs[rows], self.scores[rows], None if self.attention is None else self.attention[rows])
+
+    def extend(self, partial: "_Partial", row: int, symbol: int, end: int) -> "_Partial":
+        """`partial`, which is that of `row`, with `symbol` behind it."""
+        return partial.extend(
+            symbol,
+            float(self.log_probs[row, symbol]),
+            float(self.scores[row, symbol]),
+            None if self.attention is None else self.attention[row],
+            end,
+        )
+
+    @property
+    def n_regions(self) -> int:
+        """R; 0 where the model does not say where it looks."""
+        return 0 if self.attention is None else self.attention.shape[1]
+
+
+def _advance(trackers: Sequence["_Tracker"], following: _Next) -> tuple[np.ndarray, bool]:
     """Let every picture choose; the rows to go on with, and whether every picture kept its number of rows."""
     index: list[int] = []
     first, same_layout = 0, True
     for tracker in trackers:
         rows = slice(first, first + len(tracker.live))
-        parents = tracker.advance(log_probs[rows], None if attention is None else attention[rows])
+        parents = tracker.advance(following.rows(rows))
         index.extend(first + parent for parent in parents)
         same_layout &= len(parents) == rows.stop - first
         first = rows.stop
@@ -267,15 +317,16 @@ def _block_repeated_ngrams(n: int) -> LogitFilter:
 
 @dataclass(frozen=True, slots=True)
 class _Partial:
-    """A sequence on its way, or just finished; `ids` and `attention` leave out the end."""
+    """A sequence on its way, or just finished; `ids` and `attention` leave out the end, `total` is of its scores."""
 
     ids: tuple[int, ...] = ()
     token_log_probs: tuple[float, ...] = ()
     attention: tuple[np.ndarray, ...] | None = ()
     log_prob: float = 0.0
+    total: float = 0.0
     finished: bool = False
 
-    def extend(self, symbol: int, log_prob: float, attention: np.ndarray | None, end: int) -> "_Partial":
+    def extend(self, symbol: int, log_prob: float, score: float, attention: np.ndarray | None, end: int) -> "_Partial":
         """This sequence with `symbol` behind it."""
         finished = symbol == end
         looked: tuple[np.ndarray, ...] | None = None
@@ -286,12 +337,13 @@ class _Partial:
             token_log_probs=(*self.token_log_probs, log_prob),
             attention=looked,
             log_prob=self.log_prob + log_prob,
+            total=self.total + score,
             finished=finished,
         )
 
     def score(self, config: SearchConfig) -> float:
-        """`log_prob` after length normalisation."""
-        return self.log_prob / length_divisor(len(self.token_log_probs), config)
+        """`total` after length normalisation."""
+        return self.total / length_divisor(len(self.token_log_probs), config)
 
     def hypothesis(self, config: SearchConfig, n_regions: int) -> Hypothesis:
         """This sequence as it is given to the caller."""
@@ -351,18 +403,15 @@ class _Beam:
         self._cut: list[_Partial] = []
         self._n_regions = 0
 
-    def advance(
-        self, log_probs: np.ndarray, attention: np.ndarray | None, avoided: np.ndarray | None = None
-    ) -> list[int]:
+    def advance(self, following: _Next, avoided: np.ndarray | None = None) -> list[int]:
         """Take one step; the row that each sequence grew from.
 
         Args:
-            log_probs: (live, V).
-            attention: (live, R) or None.
+            following: after each of `live`.
             avoided: (V,) nats that each symbol loses while sequences are chosen, or None.
         """
-        self._n_regions = 0 if attention is None else attention.shape[1]
-        extensions = self._best_extensions(log_probs, attention, avoided)
+        self._n_regions = following.n_regions
+        extensions = self._best_extensions(following, avoided)
         self.chosen = []
         if not extensions:  # every symbol is ruled out
             self._stop(self.live)
@@ -388,19 +437,15 @@ class _Beam:
         best = ranked[: self._config.n_results]
         return [partial.hypothesis(self._config, self._n_regions) for partial in best]
 
-    def _best_extensions(
-        self, log_probs: np.ndarray, attention: np.ndarray | None, avoided: np.ndarray | None
-    ) -> list[tuple[int, _Partial]]:
-        """The likeliest (row, sequence with one more symbol), best first: enough for beam_size without the end."""
-        sums = np.array([[partial.log_prob] for partial in self.live])
-        scores = log_probs if avoided is None else log_probs - avoided
+    def _best_extensions(self, following: _Next, avoided: np.ndarray | None) -> list[tuple[int, _Partial]]:
+        """The best (row, sequence with one more symbol), best first: enough for beam_size without the end."""
+        sums = np.array([[partial.total] for partial in self.live])
+        scores = following.scores if avoided is None else following.scores - avoided
         best, totals = best_sums(scores, sums, self._config.beam_size + len(self.live))  # at most one end per row
         extensions = []
         for i in best[np.isfinite(totals)]:
-            row, symbol = divmod(int(i), log_probs.shape[1])
-            looked = None if attention is None else attention[row]
-            extended = self.live[row].extend(symbol, float(log_probs[row, symbol]), looked, self._end)
-            extensions.append((row, extended))
+            row, symbol = divmod(int(i), scores.shape[1])
+            extensions.append((row, following.extend(self.live[row], row, symbol, self._end)))
         return extensions
 
     def _set_finished_aside(self, extensions: list[tuple[int, _Partial]]) -> list[tuple[int, _Partial]]:
@@ -422,7 +467,7 @@ class _Beam:
         if not self.live or len(self._done) < self._config.n_results:
             return False
         # The first is the likeliest, except where something was avoided.
-        bound = max(partial.log_prob for partial in self.live) / length_divisor(self._config.max_length, self._config)
+        bound = max(partial.total for partial in self.live) / length_divisor(self._config.max_length, self._config)
         return bound <= self._done[-1].score(self._config)
 
     def _stop(self, cut: list[_Partial]) -> None:
@@ -447,10 +492,10 @@ class _DiverseBeams:
         of_group = replace(config, beam_size=size, n_results=min(size, -(-config.n_results // config.groups)), groups=1)
         self._groups = [_Beam(of_group, end) for _ in range(config.groups)]
 
-    def advance(self, log_probs: np.ndarray, attention: np.ndarray | None) -> list[int]:
-        """Take one step with `log_probs` (live, V) and `attention` (live, R); the row that each sequence grew from."""
+    def advance(self, following: _Next) -> list[int]:
+        """Take one step; the row that each sequence grew from."""
         is_first = not self.live[0].token_log_probs  # all groups begin in the same row
-        avoided = np.zeros(log_probs.shape[1])
+        avoided = np.zeros(following.scores.shape[1])
         parents: list[int] = []
         first = 0
         for group in self._groups:
@@ -458,7 +503,7 @@ class _DiverseBeams:
             if not n_rows:
                 continue
             rows = slice(first, first + n_rows)
-            grown = group.advance(log_probs[rows], None if attention is None else attention[rows], avoided)
+            grown = group.advance(following.rows(rows), avoided)
             parents.extend(first + row for row in grown)
             for symbol in group.chosen:
                 avoided[symbol] += self._config.diversity
@@ -490,20 +535,18 @@ class _Rows:
         self._stopped: list[_Partial] = []
         self._n_regions = 0
 
-    def advance(self, log_probs: np.ndarray, attention: np.ndarray | None) -> list[int]:
-        """Take one step with `log_probs` (live, V) and `attention` (live, R); the row that each sequence grew from."""
-        self._n_regions = 0 if attention is None else attention.shape[1]
+    def advance(self, following: _Next) -> list[int]:
+        """Take one step; the row that each sequence grew from."""
+        self._n_regions = following.n_regions
         is_first = not self.live[0].token_log_probs
         rows = [0] * self._config.n_results if is_first else list(range(len(self.live)))
-        symbols = self._choose(log_probs[rows])
+        symbols = self._choose(following.scores[rows])
         grown: list[tuple[int, _Partial]] = []
         for row, symbol in zip(rows, symbols.tolist(), strict=True):
-            log_prob = float(log_probs[row, symbol])
-            if log_prob == -np.inf:  # every symbol is ruled out
+            if following.scores[row, symbol] == -np.inf:  # every symbol is ruled out
                 self._stopped.append(self.live[row])
                 continue
-            looked = None if attention is None else attention[row]
-            extended = self.live[row].extend(symbol, log_prob, looked, self._end)
+            extended = following.extend(self.live[row], row, symbol, self._end)
             if extended.finished or len(extended.token_log_probs) >= self._config.max_length:
                 self._stopped.append(extended)
             else:
@@ -517,13 +560,11 @@ class _Rows:
         ranked = sorted(stopped, key=lambda partial: (not partial.finished, -partial.score(self._config)))
         return [partial.hypothesis(self._config, self._n_regions) for partial in ranked]
 
-    def _choose(self, log_probs: np.ndarray) -> np.ndarray:
-        """One symbol (N,) for every row of `log_probs` (N, V)."""
+    def _choose(self, scores: np.ndarray) -> np.ndarray:
+        """One symbol (N,) for every row of `scores` (N, V)."""
         if self._config.method == "greedy":
-            return log_probs.argmax(axis=1)
-        probabilities = sampling_probabilities(
-            log_probs, self._config.temperature, self._config.top_k, self._config.top_p
-        )
+            return scores.argmax(axis=1)
+        probabilities = sampling_probabilities(scores, self._config.temperature, self._config.top_k, self._config.top_p)
         return draw(probabilities, self._generator)
 
 

@@ -1,5 +1,6 @@
 """A trained captioner as a bundle: one graph that looks at a picture once, one that writes a symbol at a time."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +19,11 @@ from optophone.core.unit_origin import SECTION, UnitOrigin
 from optophone.core.vocabulary import Vocabulary
 from optophone.export.differences import largest_difference, worse
 from optophone.export.import_facts import ImportFacts
+from optophone.export.mean_picture import write_mean_picture
 from optophone.export.onnx_graph import export_graph, open_axes
 from optophone.export.quantize import quantize_convolutions, quantize_graph
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
+from optophone.runtime.mean_picture import MEAN_PICTURE
 from optophone.runtime.onnx_captioner import OnnxCaptioner
 
 LARGEST_DIFFERENCE = 1e-4  # of fp32 graphs, relative to the largest value where that is above 1
@@ -118,8 +121,8 @@ def export_captioner(
         trained: what to export.
         folder: a scratch folder; the bundle is `folder / precision`.
         precision: "int8" has eight-bit convolutions and products and is compared with "fp32", which is made first.
-        calibration: pictures (H, W, 3) uint8 on which the ranges of eight-bit values are measured; not used for
-            captioners that take regions.
+        calibration: training pictures (H, W, 3) uint8 on which the ranges of eight-bit values are measured, and whose
+            mean guides; not used for captioners that take regions.
         examples: other pictures, or regions (R, D) float32 of several pictures, on which the graphs are compared.
 
     Returns:
@@ -131,6 +134,8 @@ def export_captioner(
     exact = folder / "fp32"
     with _writer(trained, exact) as writer:
         _export_graphs(trained, writer)
+        if trained.picture is not None and len(calibration):
+            write_mean_picture(trained.model, trained.picture, calibration, writer)
     reference = OnnxCaptioner(open_bundle(exact))
     difference = difference_from_torch(trained.model, reference, examples[:4])
     if not difference <= LARGEST_DIFFERENCE:
@@ -204,7 +209,7 @@ def _export_graphs(trained: TrainedCaptioner, writer: BundleWriter) -> None:
 def _quantize(
     trained: TrainedCaptioner, exact: Bundle, writer: BundleWriter, calibration: Sequence[np.ndarray]
 ) -> None:
-    """Write both graphs in eight bits."""
+    """Write both graphs in eight bits, and the mean picture as it is."""
     encoder, step = writer.path("encoder.onnx"), writer.path("step.onnx")
     if trained.picture is None:
         quantize_graph(exact.file("encoder.onnx"), encoder)
@@ -214,6 +219,8 @@ def _quantize(
         quantize_convolutions(exact.file("encoder.onnx"), encoder, feeds)
         quantize_graph(encoder, encoder)
     quantize_graph(exact.file("step.onnx"), step)
+    if MEAN_PICTURE in exact.manifest.files:
+        shutil.copyfile(exact.file(MEAN_PICTURE), writer.path(MEAN_PICTURE))
 
 
 @torch.no_grad()

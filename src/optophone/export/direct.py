@@ -22,12 +22,14 @@ from optophone.export.frame_transformer import (
     frame_transformer_options,
     write_frame_transformer,
 )
+from optophone.export.mean_picture import write_mean_picture
 from optophone.export.parallel import TrainedParallel, export_parallel
 from optophone.export.show_and_speak import show_and_speak_difference, show_and_speak_options, write_show_and_speak
 from optophone.export.training_facts import ExportError, Precision, TrainingFacts
 from optophone.models.captioners.captioner import Captioner
 from optophone.models.direct.direct import Direct
 from optophone.models.direct.joint import Joint
+from optophone.runtime.mean_picture import MEAN_PICTURE
 from optophone.runtime.onnx_direct import load_direct
 
 LARGEST_DIFFERENCE = 1e-4  # of graphs, relative to the largest value where that is above 1
@@ -35,16 +37,18 @@ _N_COMPARED = 2
 
 
 class Graphs(NamedTuple):
-    """How the graphs of a member without units are made: the runtime's options, writing, difference on a picture."""
+    """How the graphs of a member without units are made: the runtime's options, writing, difference on a picture;
+    and whether it can be guided, by the mean picture."""
 
     options: Callable[[Any], dict[str, Any]]
     write: Callable[[Direct, PictureSpec, BundleWriter], None]
     difference: Callable[[Direct, Any, np.ndarray], float]
+    is_guided: bool = False
 
 
 GRAPHS: dict[str, Graphs] = {
     "show-and-speak": Graphs(show_and_speak_options, write_show_and_speak, show_and_speak_difference),
-    "transformer": Graphs(frame_transformer_options, write_frame_transformer, frame_transformer_difference),
+    "transformer": Graphs(frame_transformer_options, write_frame_transformer, frame_transformer_difference, True),
 }
 
 
@@ -101,7 +105,8 @@ def export_direct(
         trained: what to export.
         folder: a scratch folder.
         precision: "int8" for models that go by way of units alone, whose halves have it.
-        calibration: pictures (H, W, 3) uint8 on which the ranges of eight-bit values are measured.
+        calibration: training pictures (H, W, 3) uint8, on which the ranges of eight-bit values are measured, and whose
+            mean guides; none for no guidance.
         pictures: others, on which the graphs are compared.
         utterances: units (S,) on which the voice inside is compared; none where there are no units.
 
@@ -120,6 +125,8 @@ def export_direct(
     options = {**graphs.options(trained.model.speaker), "search": to_mapping(trained.search)}
     with trained.writer(folder / precision, options) as writer:
         graphs.write(trained.model, trained.picture, writer)
+        if graphs.is_guided and len(calibration):
+            write_mean_picture(trained.model, trained.picture, calibration, writer)
     runtime, difference = load_direct(open_bundle(folder / precision), 1), 0.0
     for picture in pictures[:_N_COMPARED]:
         difference = worse(difference, graphs.difference(trained.model, runtime, picture))
@@ -157,7 +164,7 @@ def _export_joint(
     with trained.writer(folder / precision, options) as writer:
         for half in halves:
             for name in half.manifest.files:
-                if name.endswith(".onnx"):
+                if name.endswith(".onnx") or name == MEAN_PICTURE:
                     shutil.copyfile(half.file(name), writer.path(name))
     difference = worse(found["difference_from_torch"], of_voice["difference_from_torch"])
     return {**of_voice, **found, "difference_from_torch": difference}

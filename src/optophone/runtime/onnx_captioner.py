@@ -15,6 +15,7 @@ from optophone.core.protocols import Caption
 from optophone.core.regions import RegionSpec, pad_regions
 from optophone.core.search import Hypothesis, SearchConfig
 from optophone.core.search import search as search_captions
+from optophone.runtime.mean_picture import read_mean_picture, required
 from optophone.runtime.session import Graph, SessionConfig, numbered, step_threads
 
 
@@ -30,7 +31,8 @@ class OnnxCaptioner:
         bundle: an opened bundle of kind "captioner" with `encoder.onnx`, `step.onnx` and a vocabulary. Of its
             configuration these keys are read: `search` (a `SearchConfig`), `confidence` (a `ConfidenceConfig`), and
             `regions` (a `RegionSpec`) where the manifest has no picture specification: its encoder graph then takes
-            `regions` (B, R, D) and `regions_mask` (B, R) instead of `picture` (B, 3, H, W).
+            `regions` (B, R, D) and `regions_mask` (B, R) instead of `picture` (B, 3, H, W). For guidance it needs a
+            `MeanPicture`.
         threads: for the encoder, and for a large step graph (`step_threads`).
 
     Raises:
@@ -54,6 +56,7 @@ class OnnxCaptioner:
         step = bundle.file("step.onnx")
         self.step_graph = Graph(step, SessionConfig(threads=step_threads(step.stat().st_size, threads)))
         self._check_graphs()
+        self.mean_picture = read_mean_picture(bundle, self.memory_names, self.state_names)
 
     def _check_graphs(self) -> None:
         self.encoder.require(inputs=["picture"] if self.takes_pictures else ["regions", "regions_mask"])
@@ -90,6 +93,9 @@ class OnnxCaptioner:
 
         Returns:
             `n_results` captions at most, best first; fewer when the search ended with fewer.
+
+        Raises:
+            ConfigurationError: guidance is asked for and the bundle has no mean picture.
         """
         return self.captions([picture], search)[0]
 
@@ -99,8 +105,12 @@ class OnnxCaptioner:
         assert self.start is not None
         assert self.end is not None
         config = search or self.search
+        without = None
+        if config.guidance:
+            means = required(self.mean_picture, self.name).in_place_of(memory, state)
+            without = (*means[0], *means[1])
         found = search_captions(
-            self._step, memory + state, self.start, self.end, config, len(pictures), n_memory=len(memory)
+            self._step, memory + state, self.start, self.end, config, len(pictures), len(memory), without
         )
         return [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
 

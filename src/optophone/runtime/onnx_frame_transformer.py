@@ -11,9 +11,11 @@ import numpy as np
 from optophone.core.bundle import Bundle
 from optophone.core.configuration import from_mapping
 from optophone.core.errors import BundleError
+from optophone.core.guidance import guided
 from optophone.core.protocols import Intention, SpokenMel
 from optophone.core.search import SearchConfig, draw, sampling_probabilities
 from optophone.core.vocabulary import Vocabulary
+from optophone.runtime.mean_picture import read_mean_picture, required
 from optophone.runtime.onnx_acoustic import CutOffWarning
 from optophone.runtime.picture_memory import Looked, PictureSteps
 from optophone.runtime.refined_stream import ChunkConfig, refine_stream
@@ -62,9 +64,10 @@ class OnnxFrameTransformer:
     - `levels.onnx`: `hidden` (1, D), `codes` (1, L - 1) → `log_probs` (1, L - 1, K) of levels 2 to L, each following
       from the codes above it; only where there are several levels.
     - `codes.onnx`: `codes` (1, U, L) → `mel` (1, M, U·r).
+    - `mean_picture.npz`: see `MeanPicture`; only for guidance.
 
     Of a search it takes the method ("sample" draws; the others take the likeliest code, where further variants are
-    drawn), temperature, top_k, top_p, seed, and the lengths, which count steps.
+    drawn), temperature, top_k, top_p, seed, guidance, and the lengths, which count steps.
 
     Args:
         bundle: an opened bundle of kind "direct" with these graphs. Of its configuration the keys of `FrameCodesConfig`
@@ -90,15 +93,22 @@ class OnnxFrameTransformer:
         if self.config.n_levels > 1:
             self.levels = Graph(bundle.file(LEVELS_GRAPH), SessionConfig())
             self.levels.require(["hidden", "codes"], ["log_probs"])
+        self.mean_picture = read_mean_picture(bundle, self.steps.memory_names, self.steps.state_names)
         self.codes_graph = Graph(bundle.file(CODES_GRAPH), SessionConfig())
         self.codes_graph.require(["codes"], ["mel"])
         if self.config.n_codes < 1 or self.config.max_length < 2:
             raise BundleError(f"{bundle.folder}: its configuration has no codes or no steps; export it again.")
 
     def intend(self, picture: np.ndarray, search: SearchConfig | None = None) -> list[Intention]:
-        """Look at `picture` (H, W, 3) uint8; what is said of it is decided in speaking."""
+        """Look at `picture` (H, W, 3) uint8; what is said of it is decided in speaking.
+
+        Raises:
+            ConfigurationError: guidance is asked for and the bundle has no mean picture.
+        """
         search = search or self.search
         looked = self.steps.look(picture)
+        if search.guidance:
+            looked = self._beside_mean_picture(looked)
         return [Intention(_Plan(looked, search, variant)) for variant in range(search.n_results)]
 
     def mel(self, picture: np.ndarray | Intention) -> SpokenMel:
@@ -119,6 +129,14 @@ class OnnxFrameTransformer:
         """The mel (M, U·r) of codes (L, U)."""
         return self.codes_graph.run({"codes": np.ascontiguousarray(codes.T[None])})[0][0]
 
+    def _beside_mean_picture(self, looked: Looked) -> Looked:
+        """Two rows: the picture, and the mean picture."""
+        mean_picture = required(self.mean_picture, self.name)
+        memory, state = mean_picture.in_place_of(list(looked.memory.values()), looked.state)
+        both = [np.concatenate(parts) for parts in zip(looked.memory.values(), memory, strict=True)]
+        states = [np.concatenate(parts) for parts in zip(looked.state, state, strict=True)]
+        return Looked(dict(zip(looked.memory, both, strict=True)), states)
+
     def _plan(self, picture: np.ndarray | Intention) -> _Plan:
         return picture.source if isinstance(picture, Intention) else self.intend(picture)[0].source
 
@@ -137,7 +155,8 @@ class _Utterance:
         """The codes (L, 1) of one step after the other; at least one."""
         model, config, search = self.model, self.model.config, self.plan.search
         memory, state = self.plan.looked
-        codes = np.full((1, config.n_levels), config.n_codes, np.int64)
+        rows = 2 if search.guidance else 1  # the mean picture is told the same codes
+        codes = np.full((rows, config.n_levels), config.n_codes, np.int64)
         for _ in range(min(search.max_length, config.max_length)):
             found, state = model.steps.step({"codes": codes}, memory, state)
             log_probs = found["log_probs"]
@@ -147,17 +166,19 @@ class _Utterance:
             if first == config.n_codes + 1:
                 self.ended = True
                 return
-            codes = np.zeros((1, config.n_levels), np.int64)
-            codes[0, 0] = first
+            codes = np.zeros((rows, config.n_levels), np.int64)
+            codes[:, 0] = first
             for level in range(1, config.n_levels):
                 assert model.levels is not None
                 scores = model.levels.run({"hidden": found["hidden"], "codes": codes[:, :-1]})[0]
-                codes[0, level] = self._choose(scores[:, level - 1])
+                codes[:, level] = self._choose(scores[:, level - 1])
             self.n_steps += 1
-            yield codes.T
+            yield codes[:1].T
 
     def _choose(self, log_probs: np.ndarray) -> int:
-        """One code of `log_probs` (1, K)."""
+        """One code of `log_probs` (1, K), or (2, K) with the mean picture below."""
+        if self.plan.search.guidance:
+            log_probs = guided(log_probs[:1], log_probs[1:], self.plan.search.guidance)
         if not self.draws:
             return int(log_probs[0].argmax())
         search = self.plan.search

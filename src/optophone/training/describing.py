@@ -32,7 +32,7 @@ def describe(
         decoder: a member of the captioner family, in evaluation mode.
         regions: (B, R, D).
         vocabulary: with start and end; start, padding and unknown are never chosen.
-        config: how to search.
+        config: how to search; without its guidance, for which a bundle keeps the mean picture.
         regions_mask: (B, R) true where valid, or None when all are.
 
     Returns:
@@ -50,7 +50,7 @@ def describe(
         return log_probs.cpu().numpy(), attention.float().cpu().numpy(), (pictures, *following)
 
     special = {i for i in (vocabulary.pad, vocabulary.start, vocabulary.unknown) if i is not None}
-    never = replace(config, forbidden=tuple(sorted({*config.forbidden, *special})))
+    never = replace(config, forbidden=tuple(sorted({*config.forbidden, *special})), guidance=0.0)
     parts = (np.arange(len(regions)), *state)
     return search(step, parts, vocabulary.start, vocabulary.end, never, len(regions), n_memory=1)
 

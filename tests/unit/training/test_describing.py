@@ -50,6 +50,12 @@ def argmax_caption(decoder: nn.Module, regions: torch.Tensor, max_length: int) -
     return ids[1:], log_probs
 
 
+def test_guidance_is_left_to_the_bundle(decoder: nn.Module, regions: torch.Tensor) -> None:
+    plain = describe(decoder, regions, VOCABULARY, SearchConfig(beam_size=2, max_length=7))
+    guided = describe(decoder, regions, VOCABULARY, SearchConfig(beam_size=2, max_length=7, guidance=1.0))
+    assert [found[0].ids for found in guided] == [found[0].ids for found in plain]
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("method", ["beam", "greedy"])
 def test_one_beam_is_greedy_argmax(
