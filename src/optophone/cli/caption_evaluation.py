@@ -48,7 +48,7 @@ class CaptionEvaluation:
         dataset: folder of a prepared data set with pictures and captions.
         split: which part of it.
         limit: how many pictures, drawn by chance but always the same; None for all.
-        beam: sentences kept in the search; None as the bundle does.
+        search: how to search; what it leaves open is as the bundle does.
         jobs: pictures at the same time.
         quiet: show no progress.
         options: how captions are scored and shown.
@@ -70,7 +70,7 @@ class CaptionEvaluation:
         dataset: Path,
         split: str,
         limit: int | None,
-        beam: int | None,
+        search: SearchOptions,
         jobs: int,
         quiet: bool,
         options: ScoringOptions | None = None,
@@ -87,7 +87,7 @@ class CaptionEvaluation:
             raise DataError(f"{dataset}: {split} has no pictures with captions; prepare flickr8k first and give it.")
         self.describer = load_describer(self.part.folder, threads=1)
         self.sources = self._sources(regions)
-        self.search = SearchOptions(beam=beam).apply(self.describer.search)
+        self.search = search.apply(self.describer.search)
         self.jobs, self.quiet, self.variants = jobs, quiet, variants
         self.options = _options_for(self.symbols, options or ScoringOptions())
 

@@ -95,9 +95,7 @@ def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Only N pictures, drawn by chance but always the same."
 )
-@click.option(
-    "--beam", type=click.IntRange(1), metavar="N", help="Sentences kept in the search.  [default: the bundle's]"
-)
+@search_options
 @click.option("--shuffled", is_flag=True, help="Control: score each caption against another picture's references.")
 @click.option("--calibrate", is_flag=True, help="Fit the confidence, for `optophone export --confidence`.")
 @click.option(
@@ -129,7 +127,7 @@ def captions(
     dataset: Path,
     split: str,
     limit: int | None,
-    beam: int | None,
+    search_options: "SearchOptions",
     shuffled: bool,
     calibrate: bool,
     variants: int,
@@ -152,7 +150,9 @@ def captions(
 
     if shuffled and calibrate:
         raise click.UsageError("--shuffled is a control; calibrate on the true references.")
-    evaluation = CaptionEvaluation(bundle, dataset, split, limit, beam, jobs, quiet, options, variants, regions, units)
+    evaluation = CaptionEvaluation(
+        bundle, dataset, split, limit, search_options, jobs, quiet, options, variants, regions, units
+    )
     click.echo(evaluation.run(shuffled, calibrate, output))
 
 

@@ -7,7 +7,7 @@ difference is what the picture changes, and that can be counted more than once.
 
 import numpy as np
 
-PLAUSIBLE = 0.1  # of Li et al. 2023, section 3.3
+PLAUSIBLE = 0.1  # α of Li et al. 2023
 
 
 def guided(log_probs: np.ndarray, without: np.ndarray, guidance: float) -> np.ndarray:
@@ -17,7 +17,8 @@ def guided(log_probs: np.ndarray, without: np.ndarray, guidance: float) -> np.nd
     probabilities say nothing.
 
     Source: log p + guidance · (log p - log p without) is equation 6 of Ho and Salimans 2022, "Classifier-Free Diffusion
-    Guidance", for symbols; the cut is equation 3 of Li et al. 2023, "Contrastive Decoding".
+    Guidance", for symbols; the cut is the adaptive plausibility constraint of Li et al. 2023, "Contrastive Decoding:
+    Open-ended Text Generation as Optimization".
 
     Args:
         log_probs: (N, V) with the picture, -inf for what is ruled out already.
