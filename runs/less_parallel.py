@@ -35,6 +35,7 @@ METHODS = {
     "back-translation": "back-translation",
     "bottleneck": "bottleneck",
     "bottleneck-pairs": "bottleneck, pairs only",
+    "guidance": "pairs only, guided",
 }
 CONTROLS = {"paired": "", "shuffled": ", shuffled pictures", "unrelated": ", unrelated speech"}
 STYLES = ("solid", "long-dashed", "dotted", "dash-dotted", "double-dotted", "dashed")
@@ -51,7 +52,7 @@ VARIABLES = {
     "recognizer": "RECOGNIZER",
     "order": "ORDER",
 }
-NO_SPEECH_ALONE = (PLAIN, "bottleneck-pairs", USES_PICTURES_ALONE)
+NO_SPEECH_ALONE = (PLAIN, "bottleneck-pairs", "guidance", USES_PICTURES_ALONE)
 
 
 @dataclass(frozen=True)

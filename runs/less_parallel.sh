@@ -19,7 +19,7 @@ cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv-dev/bin:$PATH"
 STEPS=${STEPS:-4000}                      # of every training: equal updates
 SHARES=${SHARES:-1 3 10 30 100}           # per cent of the pictures of train that keep their captions
-METHODS=${METHODS:-pairs language-model pseudo-labels back-translation bottleneck}   # and bottleneck-pairs
+METHODS=${METHODS:-pairs language-model pseudo-labels back-translation bottleneck}   # and bottleneck-pairs, guidance
 SEEDS=${SEEDS:-0 1 2}
 CONTROLS=${CONTROLS:-paired shuffled unrelated}   # paired is no control
 CONTROL_SHARES=${CONTROL_SHARES:-$SHARES} # of the controls
@@ -70,7 +70,7 @@ options_of() {
 is_empty() {
     local method=$1 control=$2 share=$3
     case $control in
-        unrelated) case $method in pairs | bottleneck-pairs | pseudo-labels) return 0 ;; esac ;;
+        unrelated) case $method in pairs | bottleneck-pairs | guidance | pseudo-labels) return 0 ;; esac ;;
     esac
     [ "$method" = pseudo-labels ] && [ "$share" = 100 ] && return 0
     [ "$control" != paired ] && [[ " $CONTROL_SHARES " != *" $share "* ]]
@@ -89,18 +89,22 @@ train() {
 }
 
 measure() {
-    local cell=$2-$3-$4-$5 what=$1
+    local cell=$2-$3-$4-$5 what=$1 method=$2 guidance=0 trained
+    if [ "$method" = guidance ]; then method=pairs guidance=1; fi  # the same training, another search
+    trained=$method-$3-$4-$5
     if [ "$what" = units ] && [ ! -e "$RESULTS/units-$cell.json" ]; then
-        train "$cell" "${@:2}"
-        optophone evaluate captions "$WORK/bundles/$cell" "$PICTURES" --units "$COLUMN" --beam "$BEAM" \
-            --limit "$N_TESTED" --jobs "$JOBS" -o "$RESULTS/units-$cell.json" -q
+        train "$trained" "$method" "${@:3}"
+        optophone evaluate captions "$WORK/bundles/$trained" "$PICTURES" --units "$COLUMN" --beam "$BEAM" \
+            --guidance "$guidance" --limit "$N_TESTED" --jobs "$JOBS" -o "$RESULTS/units-$cell.json" -q
     fi
     if [ "$what" = speech ] && [ ! -e "$RESULTS/speech-$cell.json" ]; then
-        train "$cell" "${@:2}"
-        [ -e "$WORK/systems/$cell" ] || optophone export "$WORK/bundles/$cell" "$VOICE" -o "$WORK/systems/$cell"
-        optophone evaluate spoken-captions "$WORK/systems/$cell" "$PICTURES" --beam "$BEAM" --limit "$N_HEARD" \
-            --recognizer "$RECOGNIZER" --order "$ORDER" --no-java --jobs "$JOBS" -o "$RESULTS/speech-$cell.json" -q
-        rm -rf "$WORK/systems/$cell"
+        train "$trained" "$method" "${@:3}"
+        [ -e "$WORK/systems/$trained" ] || \
+            optophone export "$WORK/bundles/$trained" "$VOICE" -o "$WORK/systems/$trained"
+        optophone evaluate spoken-captions "$WORK/systems/$trained" "$PICTURES" --beam "$BEAM" --limit "$N_HEARD" \
+            --guidance "$guidance" --recognizer "$RECOGNIZER" --order "$ORDER" --no-java --jobs "$JOBS" \
+            -o "$RESULTS/speech-$cell.json" -q
+        rm -rf "$WORK/systems/$trained"
     fi
 }
 

@@ -82,6 +82,22 @@ def test_a_slice_and_what_is_there_already(tmp_path: Path) -> None:
 
 
 EAR = {"name": "some ear", "order": 2, "knows": {"captions": 9, "words": 7, "left_out": 0, "split": "train"}}
+
+
+@needs_bash
+def test_guidance_is_another_search_of_the_same_training(tmp_path: Path) -> None:
+    (tmp_path / "work/bundles/pairs-paired-10-0").mkdir(parents=True)
+    options = {**places(tmp_path), "SHARES": "10", "METHODS": "pairs guidance", "SEEDS": "0", "CONTROLS": "paired"}
+    given = commands_of("runs/less_parallel.sh", tmp_path, options | {"STAGES": "units speech"})
+    evaluations = [command for command in given if command[0] == "evaluate"]
+    assert not any(command[0] == "train" for command in given)
+    assert [Path(options_of(command)["guidance"]).name for command in evaluations] == ["0", "1", "0", "1"]
+    assert len({command[2] for command in evaluations if command[1] == "captions"}) == 1
+    results = [Path(command[command.index("-o") + 1]).name for command in evaluations]
+    assert results[1] == "units-guidance-paired-10-0.json"
+    assert results[3] == "speech-guidance-paired-10-0.json"
+
+
 CAPTIONS = {f"picture{i}": f"{i % 5} {i % 7 + 5} {i % 3 + 12} {i % 2 + 15} {i % 4 + 17} 3" for i in range(40)}
 
 
