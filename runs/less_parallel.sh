@@ -99,12 +99,11 @@ measure() {
     fi
     if [ "$what" = speech ] && [ ! -e "$RESULTS/speech-$cell.json" ]; then
         train "$trained" "$method" "${@:3}"
-        [ -e "$WORK/systems/$trained" ] || \
-            optophone export "$WORK/bundles/$trained" "$VOICE" -o "$WORK/systems/$trained"
-        optophone evaluate spoken-captions "$WORK/systems/$trained" "$PICTURES" --beam "$BEAM" --limit "$N_HEARD" \
+        [ -e "$WORK/systems/$cell" ] || optophone export "$WORK/bundles/$trained" "$VOICE" -o "$WORK/systems/$cell"
+        optophone evaluate spoken-captions "$WORK/systems/$cell" "$PICTURES" --beam "$BEAM" --limit "$N_HEARD" \
             --guidance "$guidance" --recognizer "$RECOGNIZER" --order "$ORDER" --no-java --jobs "$JOBS" \
             -o "$RESULTS/speech-$cell.json" -q
-        rm -rf "$WORK/systems/$trained"
+        rm -rf "$WORK/systems/$cell"
     fi
 }
 

@@ -56,6 +56,7 @@ PAGES = {
     "speech.md": "voices and vocoders",
     "textless.md": "the textless way with all its controls, and the units",
     "less-parallel.md": "learning from fewer pictures with spoken captions",
+    "less-parallel-tenth.md": "10 % of the pairs, with the shuffled control",
 }
 PAGE = """# Results
 
