@@ -125,6 +125,7 @@ def _float_wav(wave: np.ndarray, sample_rate: int = 22050) -> bytes:
         (_float_wav(np.array([0.0, np.nan, 0.1])), "no numbers"),
         (_float_wav(np.zeros(100), 300), "300 Hz"),
     ],
+    ids=["empty", "text", "cut-flac", "cut-ogg", "no-samples", "not-a-number", "few-hertz"],
 )
 def test_what_is_no_good_sound_is_an_error(data: bytes, message: str) -> None:
     with pytest.raises(AudioError, match=message) as caught:
